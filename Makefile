@@ -1,0 +1,54 @@
+# Needs only Python 3.11+ and make. Everything else comes hash-pinned into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOTS := schemas pipeline producers consumers processors deploy console
+CODE := $(ROOTS) tests examples benchmarks
+
+.PHONY: help install demo test check format bench-quick docs pins clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Headrace needs Python 3.11 or newer, this is %s: say make PYTHON=/path/to/python3.11" % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: -r requirements/run.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+install: $(VENV)/.run  ## Make .venv with the product and its embedded broker
+
+demo: $(VENV)/.run  ## Audit this Python's standard library through a real Kafka
+	$(BIN)/python -m examples.source_audit
+
+test: $(VENV)/.dev  ## Run the tests on a real Kafka
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## Lint, format check, types, import layers, dead code, dependencies
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
+	$(BIN)/deptry . --no-ansi
+
+format: $(VENV)/.dev  ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench-quick: $(VENV)/.dev  ## Headrace and a bare confluent-kafka loop, two minutes at most
+	$(BIN)/python -m benchmarks.quick
+
+pins: ## Renew requirements/*.txt (needs uv)
+	requirements/compile.sh
+
+clean:  ## Remove what the build made (keeps .headrace, the broker's data)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
