@@ -4,6 +4,7 @@ HeadraceError                     catch this to catch everything of ours
 ├── SchemaError                   at declaration: this type cannot travel, or would not come back
 ├── ArgumentError                 at submit: this value is not what the job type declares
 ├── UndecodableError              on reading: these bytes are not one framed Avro record
+│   └── InvalidHeadersError       … or its headers do not make it a job record
 ├── UnknownSchemaError            on reading: well framed, but nobody knows the schema it names
 ├── RegistryUnavailableError      the schema registry gave no answer; trying again may help
 ├── IncompatibleSchemaError       the declared schema breaks jobs or workers that already live
@@ -76,6 +77,16 @@ class UndecodableError(HeadraceError):
     def __str__(self) -> str:
         found = f"it begins with {self.head.hex(' ')}" if self.head else "it is empty"
         return f"{self.reason} (payload of {self.size} bytes, {found})"
+
+
+class InvalidHeadersError(UndecodableError):
+    """The headers of a record do not make it a job: one is missing or cannot be read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, b"")
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class UnknownSchemaError(HeadraceError):
