@@ -1,0 +1,39 @@
+"""What a user declares, and what all processes share."""
+
+from headrace.pipeline.context import JobContext
+from headrace.pipeline.errors import (
+    DeclarationError,
+    LoadError,
+    LostOffsetError,
+    SettingsError,
+    TopicError,
+    UnknownJobTypeError,
+)
+from headrace.pipeline.job import Job
+from headrace.pipeline.job_types import JobType
+from headrace.pipeline.pipeline import Lifespan, Middleware, Pipeline
+from headrace.pipeline.queues import Lane, Pool, Queue
+from headrace.pipeline.retry import Retry
+from headrace.pipeline.signals import Reject, RetryLater, Snooze
+
+__all__ = [
+    "DeclarationError",
+    "Job",
+    "JobContext",
+    "JobType",
+    "Lane",
+    "Lifespan",
+    "LoadError",
+    "LostOffsetError",
+    "Middleware",
+    "Pipeline",
+    "Pool",
+    "Queue",
+    "Reject",
+    "Retry",
+    "RetryLater",
+    "SettingsError",
+    "Snooze",
+    "TopicError",
+    "UnknownJobTypeError",
+]

@@ -1,0 +1,36 @@
+"""Errors of declaration, settings and topics.
+
+HeadraceError
+├── DeclarationError      a pipeline, queue, job type or policy is declared wrongly
+├── LoadError             `module:attribute` does not name a pipeline
+├── SettingsError         a setting is wrong; names the variable, the value and the remedy
+├── UnknownJobTypeError   a job type that the pipeline does not declare
+├── TopicError            topics are missing or differ from the declaration
+└── LostOffsetError       a consumer group has no usable offset and must not guess
+"""
+
+from headrace.schemas.errors import HeadraceError
+
+
+class DeclarationError(HeadraceError):
+    """A pipeline, queue, job type or policy is declared wrongly."""
+
+
+class LoadError(HeadraceError):
+    """`module:attribute` does not name a pipeline."""
+
+
+class SettingsError(HeadraceError):
+    """A setting is wrong; the message names the variable, the value and the remedy."""
+
+
+class UnknownJobTypeError(HeadraceError):
+    """A job type that the pipeline does not declare."""
+
+
+class TopicError(HeadraceError):
+    """Topics are missing or differ from what the declaration needs."""
+
+
+class LostOffsetError(HeadraceError):
+    """A consumer group has no usable offset for a partition, and a worker must not guess."""

@@ -1,0 +1,220 @@
+"""The user's declaration: a name, its queues, its job types. Everything else is derived from it."""
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+
+from headrace.pipeline.context import JobContext
+from headrace.pipeline.errors import DeclarationError, UnknownJobTypeError
+from headrace.pipeline.job import JobPolicy
+from headrace.pipeline.job_types import JobType
+from headrace.pipeline.queues import Queue, check_name
+from headrace.pipeline.retry import MAX_DELAY, Retry
+from headrace.pipeline.signature import read_signature
+from headrace.pipeline.topology import Topology
+from headrace.schemas.codec import record_codec_for_model
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_M = TypeVar("_M")
+
+CallNext = Callable[[], Any]
+Middleware = Callable[[CallNext, JobContext], Any]
+"""Runs around every attempt. `async def` ones run around coroutine functions and await
+`call_next()`; plain ones run around plain functions and call it."""
+Lifespan = Callable[[], AbstractAsyncContextManager[Any] | AbstractContextManager[Any]]
+"""Entered once in each process that runs handlers; what it yields is `context.state`."""
+
+DEFAULT_GRACE = timedelta(hours=1)
+
+
+class JobDecorator:
+    """Turns a handler function into a job type. Made by `Pipeline.job`."""
+
+    def __init__(
+        self, declare: Callable[[Callable[..., Any]], JobType[..., ..., Any, Any]]
+    ) -> None:
+        self._declare = declare
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[JobContext, _P], Coroutine[Any, Any, _R]], /
+    ) -> JobType[Concatenate[JobContext, _P], _P, Coroutine[Any, Any, _R], _R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[JobContext, _P], _R], /
+    ) -> JobType[Concatenate[JobContext, _P], _P, _R, _R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[_P, Coroutine[Any, Any, _R]], /
+    ) -> JobType[_P, _P, Coroutine[Any, Any, _R], _R]: ...
+    @overload
+    def __call__(self, function: Callable[_P, _R], /) -> JobType[_P, _P, _R, _R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> JobType[..., ..., Any, Any]:
+        """Declare the function as the handler of the job type."""
+        return self._declare(function)
+
+
+class Pipeline:
+    """A named set of queues and job types.
+
+    Args:
+        name: Lower-case words joined by hyphens; every topic's name begins with it.
+        queues: The queues; one named `default` when none are given.
+        middleware: Runs around every attempt, the first outermost.
+        lifespan: Opens what handlers need once per process, such as a database pool.
+
+    Raises:
+        DeclarationError: A name cannot be used or is used twice.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        queues: Iterable[Queue] = (),
+        middleware: Iterable[Middleware] = (),
+        lifespan: Lifespan | None = None,
+    ) -> None:
+        self.name = check_name("pipeline", name)
+        declared = tuple(queues) or (Queue("default"),)
+        self.queues: Mapping[str, Queue] = MappingProxyType({q.name: q for q in declared})
+        if len(self.queues) < len(declared):
+            raise DeclarationError(
+                f"pipeline {name!r} names a queue twice: {', '.join(q.name for q in declared)}"
+            )
+        self.middleware = tuple(middleware)
+        self.lifespan = lifespan
+        self.topology = Topology(name, declared)
+        self._job_types: dict[str, JobType[..., ..., Any, Any]] = {}
+
+    @property
+    def job_types(self) -> Mapping[str, JobType[..., ..., Any, Any]]:
+        """The declared job types by name."""
+        return MappingProxyType(self._job_types)
+
+    def job(
+        self,
+        name: str,
+        *,
+        queue: str | None = None,
+        priority: str | None = None,
+        retry: Retry | None = None,
+        timeout: timedelta | None = None,
+        unknown_type_grace: timedelta = DEFAULT_GRACE,
+    ) -> JobDecorator:
+        """Declare a job type; used as a decorator of its handler.
+
+        Args:
+            name: Such as `email.send`: what stands in every record as its type.
+            queue: The first declared queue when not given.
+            priority: The queue's default priority when not given.
+            retry: Its retry policy; as the worker's settings say when not given.
+            timeout: How long one attempt may take; as the worker's settings say when not given.
+            unknown_type_grace: How long a job waits for a worker that knows its type.
+
+        Raises:
+            DeclarationError: The name is taken, the queue or priority is not declared, or the
+                timeout is not positive.
+        """
+        policy = self._policy(name, queue, priority, retry, timeout, unknown_type_grace)
+
+        def declare(function: Callable[..., Any]) -> JobType[..., ..., Any, Any]:
+            signature = read_signature(name, function)
+            return self._add(
+                JobType(
+                    self.name,
+                    name,
+                    policy,
+                    signature.arguments,
+                    function,
+                    result=signature.result,
+                    takes_context=signature.takes_context,
+                )
+            )
+
+        return JobDecorator(declare)
+
+    def declare(
+        self,
+        name: str,
+        arguments: Callable[_P, _M],
+        *,
+        queue: str | None = None,
+        priority: str | None = None,
+        retry: Retry | None = None,
+        timeout: timedelta | None = None,
+        unknown_type_grace: timedelta = DEFAULT_GRACE,
+    ) -> JobType[..., _P, Any, Any]:
+        """Declare a job type without its handler, so that a service need not import it.
+
+        Args:
+            name: As for `job`, and so are the keyword arguments.
+            arguments: A dataclass or pydantic model; its fields are the handler's parameters.
+
+        Raises:
+            DeclarationError: As for `job`.
+            SchemaError: A field's type cannot travel; names the field.
+        """
+        policy = self._policy(name, queue, priority, retry, timeout, unknown_type_grace)
+        if not inspect.isclass(arguments):
+            raise DeclarationError(
+                f"job type {name!r}: declare takes a dataclass or a pydantic model, "
+                f"got {arguments!r}"
+            )
+        return self._add(JobType(self.name, name, policy, record_codec_for_model(name, arguments)))
+
+    def job_type(self, name: str) -> JobType[..., ..., Any, Any]:
+        """Find a job type by name.
+
+        Raises:
+            UnknownJobTypeError: The pipeline does not declare it; names what it does declare.
+        """
+        try:
+            return self._job_types[name]
+        except KeyError:
+            known = ", ".join(sorted(self._job_types)) or "none"
+            raise UnknownJobTypeError(
+                f"pipeline {self.name!r} declares no job type {name!r} (declared: {known})"
+            ) from None
+
+    def _add(self, job_type: JobType[..., ..., Any, Any]) -> JobType[..., ..., Any, Any]:
+        self._refuse_taken(job_type.name)
+        self._job_types[job_type.name] = job_type
+        return job_type
+
+    def _refuse_taken(self, name: str) -> None:
+        if name in self._job_types:
+            raise DeclarationError(f"pipeline {self.name!r} already declares job type {name!r}")
+
+    def _policy(
+        self,
+        name: str,
+        queue: str | None,
+        priority: str | None,
+        retry: Retry | None,
+        timeout: timedelta | None,
+        grace: timedelta,
+    ) -> JobPolicy:
+        if not name or name != name.strip() or any(c.isspace() or ord(c) < 32 for c in name):
+            raise DeclarationError(f"job type {name!r}: a name has no spaces and is not empty")
+        self._refuse_taken(name)
+        chosen = queue if queue is not None else next(iter(self.queues))
+        if chosen not in self.queues:
+            raise DeclarationError(
+                f"job type {name!r}: queue {chosen!r} is not declared by pipeline {self.name!r} "
+                f"(declared: {', '.join(self.queues)})"
+            )
+        declared = self.queues[chosen]
+        lane = priority if priority is not None else declared.default_priority
+        if lane not in declared.priorities:
+            raise DeclarationError(
+                f"job type {name!r}: queue {chosen!r} has no priority {lane!r} "
+                f"(it has: {', '.join(declared.priorities)})"
+            )
+        if timeout is not None and not timedelta() < timeout <= MAX_DELAY:
+            raise DeclarationError(f"job type {name!r}: timeout={timeout} must be above zero")
+        return JobPolicy(chosen, lane, retry, timeout, grace)

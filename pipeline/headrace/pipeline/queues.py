@@ -1,0 +1,107 @@
+"""Queues, their priorities, and the lanes that they make."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from headrace.pipeline.errors import DeclarationError
+
+DEFAULT_PRIORITIES: Final = ("high", "normal", "low")
+WEIGHTS: Final = {"critical": 100, "high": 60, "normal": 30, "low": 10}
+"""Shares of a worker's slots by priority; a priority of another name weighs as `normal`."""
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST_NAME: Final = 40
+
+
+class Pool(StrEnum):
+    """Where a queue's jobs run."""
+
+    DEFAULT = "default"
+    """Coroutine functions on the worker's event loop, plain functions on its threads."""
+    PROCESS = "process"
+    """In child processes: for CPU-bound work, and for what must be killable."""
+
+
+def check_name(kind: str, name: str) -> str:
+    """Refuse a name that could not stand in a topic name without collisions.
+
+    Raises:
+        DeclarationError: The name is not lower-case words joined by hyphens, or too long.
+    """
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise DeclarationError(
+            f"{kind} {name!r}: use lower-case letters, digits and single hyphens, starting with "
+            f"a letter, {_LONGEST_NAME} characters at most (it becomes part of topic names)"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A named class of work with its own order, pool and dead-letter topic.
+
+    Attributes:
+        name: Lower-case words joined by hyphens.
+        priorities: The lanes of the queue, most urgent first; each is a topic.
+        pool: Where its jobs run: "default" or "process".
+        partitions: Of each lane; the `HEADRACE_TOPIC_PARTITIONS` setting when not given.
+
+    Raises:
+        DeclarationError: A value cannot be used.
+    """
+
+    name: str
+    priorities: tuple[str, ...] = DEFAULT_PRIORITIES
+    pool: Pool | str = Pool.DEFAULT
+    partitions: int | None = None
+
+    def __post_init__(self) -> None:
+        check_name("queue", self.name)
+        object.__setattr__(self, "priorities", tuple(self.priorities))
+        if not self.priorities:
+            raise DeclarationError(f"queue {self.name!r} has no priorities: give at least one")
+        for priority in self.priorities:
+            check_name(f"priority of queue {self.name!r}", priority)
+        if len(set(self.priorities)) < len(self.priorities):
+            raise DeclarationError(f"queue {self.name!r} names a priority twice: {self.priorities}")
+        reserved = {"dlq"} & set(self.priorities)
+        if reserved or self.name == "delay":
+            raise DeclarationError(
+                f"queue {self.name!r}: 'delay' (queue) and 'dlq' (priority) are taken by "
+                "Headrace's own topics; use another name"
+            )
+        try:
+            object.__setattr__(self, "pool", Pool(self.pool))
+        except ValueError:
+            raise DeclarationError(
+                f"queue {self.name!r}: pool={self.pool!r} is unknown; use 'default' or 'process'"
+            ) from None
+        if self.partitions is not None and self.partitions < 1:
+            raise DeclarationError(
+                f"queue {self.name!r}: partitions={self.partitions} must be 1 or more"
+            )
+
+    @property
+    def default_priority(self) -> str:
+        """What a job gets that names none: `normal` where there is one, else the last."""
+        return "normal" if "normal" in self.priorities else self.priorities[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One (queue, priority) of a pipeline: one topic, one consumer group of the same name."""
+
+    pipeline: str
+    queue: str
+    priority: str
+
+    @property
+    def topic(self) -> str:
+        """The topic, and the name of the consumer group."""
+        return f"{self.pipeline}.{self.queue}.{self.priority}"
+
+    @property
+    def weight(self) -> int:
+        """Its share when a worker's slots are scarce."""
+        return WEIGHTS.get(self.priority, WEIGHTS["normal"])

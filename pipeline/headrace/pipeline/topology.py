@@ -1,0 +1,101 @@
+"""Every topic and group name of a pipeline, and what each topic must be like."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from headrace.pipeline.queues import Lane, Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A delay tier: a topic whose records all wait the same time. `soon` waits until due."""
+
+    name: str
+    wait: timedelta
+
+    @property
+    def is_soon(self) -> bool:
+        """Whether it is the tier that holds what is due within `SOON_HORIZON`."""
+        return self.name == "soon"
+
+
+SOON_HORIZON: Final = timedelta(seconds=60)
+"""What is due within this goes to `soon` and waits in the scheduler's heap."""
+SOON: Final = Tier("soon", SOON_HORIZON)
+TIMED_TIERS: Final = (
+    Tier("5s", timedelta(seconds=5)),
+    Tier("20s", timedelta(seconds=20)),
+    Tier("1m", timedelta(minutes=1)),
+    Tier("5m", timedelta(minutes=5)),
+    Tier("30m", timedelta(minutes=30)),
+    Tier("2h", timedelta(hours=2)),
+    Tier("8h", timedelta(hours=8)),
+    Tier("24h", timedelta(hours=24)),
+)
+TIERS: Final = (SOON, *TIMED_TIERS)
+LONGEST_WAIT: Final = TIMED_TIERS[-1].wait
+
+
+def tier_for(remaining: timedelta) -> Tier:
+    """Choose the tier that a record enters: `soon` within the horizon, else the largest ≤ it."""
+    if remaining <= SOON_HORIZON:
+        return SOON
+    return max((tier for tier in TIMED_TIERS if tier.wait <= remaining), key=lambda t: t.wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The names of a pipeline's topics and groups."""
+
+    pipeline: str
+    queues: tuple[Queue, ...]
+
+    def lanes(self) -> Iterator[Lane]:
+        """Every lane: queues in the order of declaration, priorities from the most urgent."""
+        for queue in self.queues:
+            for priority in queue.priorities:
+                yield Lane(self.pipeline, queue.name, priority)
+
+    def dead_letters(self, queue: str) -> str:
+        """The dead-letter topic of a queue."""
+        return f"{self.pipeline}.{queue}.dlq"
+
+    def tier(self, tier: Tier) -> str:
+        """The topic of a delay tier."""
+        return f"{self.pipeline}.delay.{tier.name}"
+
+    @property
+    def events(self) -> str:
+        """Transitions of every job."""
+        return f"{self.pipeline}.events"
+
+    @property
+    def control(self) -> str:
+        """Compacted: what operators ordered."""
+        return f"{self.pipeline}.control"
+
+    @property
+    def schedules(self) -> str:
+        """Compacted: recurring jobs."""
+        return f"{self.pipeline}.schedules"
+
+    @property
+    def schemas(self) -> str:
+        """Compacted: Avro schemas by fingerprint."""
+        return f"{self.pipeline}.schemas"
+
+    @property
+    def workers(self) -> str:
+        """Compacted: who is alive and what it does."""
+        return f"{self.pipeline}.workers"
+
+    @property
+    def scheduler_group(self) -> str:
+        """The consumer group that reads the delay tiers."""
+        return f"{self.pipeline}.scheduler"
+
+    def lane_of_topic(self, topic: str) -> Lane | None:
+        """Find the lane of a topic name; None when it is not a lane of this pipeline."""
+        return next((lane for lane in self.lanes() if lane.topic == topic), None)

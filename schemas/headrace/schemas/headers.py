@@ -1,0 +1,239 @@
+"""Every header of a job record: its name, its meaning, its encoding.
+
+A job record is a CloudEvent in the Kafka binary binding (CloudEvents 1.0, Kafka Protocol Binding
+§3.2): attributes are `ce_*` headers, the value is the arguments alone. What delivery needs beyond
+that stands in `headrace-*` headers. Names are closed: whatever else a record carries is passed
+through untouched.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from headrace.schemas.errors import InvalidHeadersError
+
+SPEC_VERSION: Final = "ce_specversion"
+ID: Final = "ce_id"
+TYPE: Final = "ce_type"
+SOURCE: Final = "ce_source"
+TIME: Final = "ce_time"
+TENANT: Final = "ce_tenant"
+EXPIRY: Final = "ce_expirytime"
+CONTENT_TYPE: Final = "content-type"
+TRACEPARENT: Final = "traceparent"
+
+ATTEMPT: Final = "headrace-attempt"
+"""The number of the attempt that running this record will be: 1 on submission."""
+STEP: Final = "headrace-step"
+"""One more than the record it was written from: 0 on submission."""
+GENERATION: Final = "headrace-generation"
+"""How often the job was replayed from a dead-letter topic."""
+DUE: Final = "headrace-due"
+"""Not to be started before, in milliseconds since the Unix epoch."""
+LANE: Final = "headrace-lane"
+"""The topic of the lane that the job belongs to."""
+DEDUP: Final = "headrace-dedup"
+"""Present when the id was derived from a `dedup_key`, which is its value."""
+HISTORY: Final = "headrace-history"
+"""JSON: what became of earlier attempts, newest last, cut to a bound."""
+
+REASON: Final = "headrace-reason"
+"""Dead letters: one of `DeadReason`."""
+DIED: Final = "headrace-died"
+"""Dead letters: when, in milliseconds since the Unix epoch."""
+ERROR_TYPE: Final = "headrace-error-type"
+ERROR_MESSAGE: Final = "headrace-error-message"
+TRACEBACK: Final = "headrace-traceback"
+ORIGIN: Final = "headrace-origin"
+"""Dead letters: `topic/partition/offset` of the record that died."""
+WORKER: Final = "headrace-worker"
+"""Dead letters: the worker that gave the job up."""
+
+CLOUDEVENTS_VERSION: Final = "1.0"
+AVRO: Final = "application/avro"
+MAX_HISTORY: Final = 10
+"""Attempts kept in `HISTORY`."""
+MAX_MESSAGE: Final = 500
+"""Characters kept of an error's message in headers and transitions."""
+MAX_TRACEBACK: Final = 8_000
+"""Characters kept of a traceback in a dead letter: its end, where the cause stands."""
+
+_OWN: Final = frozenset(
+    {
+        SPEC_VERSION, ID, TYPE, SOURCE, TIME, TENANT, EXPIRY, CONTENT_TYPE, ATTEMPT, STEP,
+        GENERATION, DUE, LANE, DEDUP, HISTORY, REASON, DIED, ERROR_TYPE, ERROR_MESSAGE, TRACEBACK,
+        ORIGIN, WORKER,
+    }
+)  # fmt: skip
+
+_SOURCE_PREFIX: Final = "/headrace/"
+
+
+def source(pipeline: str) -> str:
+    """Give the CloudEvents source of a pipeline's jobs."""
+    return f"{_SOURCE_PREFIX}{pipeline}"
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """What became of one earlier attempt. Times in milliseconds since the Unix epoch."""
+
+    attempt: int
+    at: int
+    error_type: str
+    error_message: str
+
+    def as_json(self) -> dict[str, object]:
+        """Give the compact form that `HISTORY` holds."""
+        return {
+            "attempt": self.attempt,
+            "at": self.at,
+            "error": self.error_type,
+            "message": self.error_message[:MAX_MESSAGE],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JobHeaders:
+    """What a record says of its job beside the arguments. Times in epoch milliseconds."""
+
+    job_id: str
+    job_type: str
+    source: str
+    created: int
+    lane: str
+    attempt: int = 1
+    step: int = 0
+    generation: int = 0
+    tenant: str | None = None
+    expires: int | None = None
+    due: int | None = None
+    dedup_key: str | None = None
+    history: tuple[PastAttempt, ...] = ()
+    content_type: str = AVRO
+    extra: tuple[tuple[str, bytes | None], ...] = field(default=())
+
+    def next_step(
+        self, *, due: int | None, attempt: int | None = None, past: PastAttempt | None = None
+    ) -> Self:
+        """Give the headers of the record that is written from this one."""
+        history = (*self.history, past)[-MAX_HISTORY:] if past else self.history
+        attempt = self.attempt if attempt is None else attempt
+        return replace(self, step=self.step + 1, due=due, attempt=attempt, history=history)
+
+    def encode(self) -> list[tuple[str, bytes | None]]:
+        """Give the header list of the record."""
+        encoded: list[tuple[str, bytes | None]] = [
+            (SPEC_VERSION, b"1.0"),
+            (ID, self.job_id.encode()),
+            (TYPE, self.job_type.encode()),
+            (SOURCE, self.source.encode()),
+            (TIME, format_time(self.created).encode()),
+            (CONTENT_TYPE, self.content_type.encode()),
+            (LANE, self.lane.encode()),
+            (ATTEMPT, b"%d" % self.attempt),
+            (STEP, b"%d" % self.step),
+        ]
+        if self.generation:
+            encoded.append((GENERATION, b"%d" % self.generation))
+        if self.tenant is not None:
+            encoded.append((TENANT, self.tenant.encode()))
+        if self.expires is not None:
+            encoded.append((EXPIRY, format_time(self.expires).encode()))
+        if self.due is not None:
+            encoded.append((DUE, b"%d" % self.due))
+        if self.dedup_key is not None:
+            encoded.append((DEDUP, self.dedup_key.encode()))
+        if self.history:
+            text = json.dumps([past.as_json() for past in self.history], ensure_ascii=False)
+            encoded.append((HISTORY, text.encode()))
+        encoded.extend(self.extra)
+        return encoded
+
+
+def decode(
+    headers: Iterable[tuple[str, bytes | None]] | None, *, lane: str, timestamp: int
+) -> JobHeaders:
+    """Read the headers of a job record.
+
+    Args:
+        headers: As Kafka gives them; of a repeated name the last value counts.
+        lane: The topic it lies on: used when a foreign producer wrote no `headrace-lane`.
+        timestamp: The record's own, in epoch milliseconds: used when `ce_time` is missing.
+
+    Raises:
+        InvalidHeadersError: `ce_id` or `ce_type` is missing, or a value cannot be read.
+    """
+    found: dict[str, bytes | None] = dict(headers) if headers else {}
+    try:
+        job_id = found.get(ID)
+        job_type = found.get(TYPE)
+        if not job_id or not job_type:
+            missing = ID if not job_id else TYPE
+            raise InvalidHeadersError(
+                f"the record has no header {missing}: publish it as a CloudEvent in the Kafka "
+                f"binary binding (found headers: {', '.join(sorted(found)) or 'none'})"
+            )
+        return _read(found, job_id.decode(), job_type.decode(), lane, timestamp)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidHeadersError(f"a header of the record cannot be read: {error}") from error
+
+
+def _read(
+    found: Mapping[str, bytes | None], job_id: str, job_type: str, lane: str, timestamp: int
+) -> JobHeaders:
+    time = found.get(TIME)
+    expiry = found.get(EXPIRY)
+    tenant = found.get(TENANT)
+    dedup = found.get(DEDUP)
+    origin = found.get(LANE)
+    content_type = found.get(CONTENT_TYPE)
+    return JobHeaders(
+        job_id=job_id,
+        job_type=job_type,
+        source=(found.get(SOURCE) or b"").decode(),
+        created=parse_time(time.decode()) if time else timestamp,
+        lane=origin.decode() if origin else lane,
+        attempt=max(1, int(found.get(ATTEMPT) or 1)),
+        step=int(found.get(STEP) or 0),
+        generation=int(found.get(GENERATION) or 0),
+        tenant=None if tenant is None else tenant.decode(),
+        expires=parse_time(expiry.decode()) if expiry else None,
+        due=int(due) if (due := found.get(DUE)) else None,
+        dedup_key=None if dedup is None else dedup.decode(),
+        history=_read_history(found.get(HISTORY)),
+        content_type=content_type.decode() if content_type else AVRO,
+        extra=tuple((name, value) for name, value in found.items() if name not in _OWN),
+    )
+
+
+def _read_history(text: bytes | None) -> tuple[PastAttempt, ...]:
+    if not text:
+        return ()
+    return tuple(
+        PastAttempt(int(past["attempt"]), int(past["at"]), str(past["error"]), str(past["message"]))
+        for past in json.loads(text)
+    )
+
+
+def format_time(milliseconds: int) -> str:
+    """Write epoch milliseconds as RFC 3339 in UTC, as CloudEvents wants its times."""
+    return (
+        datetime.fromtimestamp(milliseconds / 1000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def parse_time(text: str) -> int:
+    """Read RFC 3339 into epoch milliseconds.
+
+    Raises:
+        ValueError: The text is not RFC 3339 or has no offset from UTC.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {text!r} has no offset from UTC; write it as …Z or …+01:00")
+    return round(moment.timestamp() * 1000)
