@@ -1,0 +1,190 @@
+"""From jars and settings to a broker that serves: format once, spawn, wait, diagnose."""
+
+import base64
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from headrace.pipeline.broker import configuration, diagnosis, layout, process, readiness
+from headrace.pipeline.broker.configuration import Ports
+from headrace.pipeline.broker.errors import StartError, StartTimeoutError
+from headrace.pipeline.broker.java import Java
+from headrace.pipeline.broker.layout import Layout
+from headrace.pipeline.broker.options import HOST, BrokerOptions
+from headrace.pipeline.broker.state import bootstrap_of
+
+_MAIN = "kafka.Kafka"
+_FORMAT = ("kafka.tools.StorageTool", "format", "--standalone", "-t")
+_POLL_SECONDS = 0.05
+_FORMAT_TIMEOUT = timedelta(seconds=120)  # a JVM that hangs; it takes 2 s
+_STOP_TIMEOUT = timedelta(seconds=10)  # for a broker that could not be used anyway
+
+
+@dataclass(frozen=True)
+class Startup:
+    """Everything that is settled before the broker's process begins."""
+
+    options: BrokerOptions
+    layout: Layout
+    java: Java
+    classpath: Sequence[Path]
+
+    def write_settings(self, ports: Ports) -> None:
+        """Write the files that the JVM, its logging and Kafka read."""
+        arguments = configuration.java_arguments(self.options, self.layout, self.classpath)
+        properties = configuration.server_properties(self.layout, ports)
+        texts = {
+            self.layout.java_arguments: configuration.argument_file(arguments),
+            self.layout.properties: configuration.properties_text(properties),
+            self.layout.logging: configuration.logging_properties(self.layout),
+        }
+        for path, text in texts.items():
+            try:
+                path.write_text(text, "utf-8")
+            except OSError as error:
+                raise layout.unusable(path, error) from error
+
+    def cluster_id(self) -> str:
+        """Kafka's name for the data; formats the data directory if it is new.
+
+        Raises:
+            StartError: Kafka refused to format it.
+        """
+        known = _formatted_id(self.layout.formatted)
+        return known if known is not None else self._format(_new_cluster_id())
+
+    def _format(self, cluster_id: str) -> str:
+        self.options.progress("Preparing a new data directory")
+        done = subprocess.run(  # noqa: S603  (Java, found and checked)
+            self._command(*_FORMAT, cluster_id, "-c", str(self.layout.properties)),
+            cwd=self.layout.home,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=_FORMAT_TIMEOUT.total_seconds(),
+        )
+        if done.returncode != 0:
+            said = diagnosis.tail_of(f"{done.stdout}\n{done.stderr}")
+            raise StartError(
+                f"Kafka could not format {self.layout.data} (exit code {done.returncode})",
+                f"see what it said:\n{said}",
+            )
+        return cluster_id
+
+    def spawn(self) -> process.ProcessId:
+        """Begin the broker's process. Its earlier log is kept beside the new one."""
+        if self.layout.log.exists():
+            self.layout.log.replace(self.layout.log.with_suffix(".previous.log"))
+        command = self._command(_MAIN, str(self.layout.properties))
+        return process.spawn(command, self.layout.home, self.layout.console)
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [self.java.path, f"@{self.layout.java_arguments}", *arguments]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A begun process that should become a serving broker."""
+
+    process: process.ProcessId
+    ports: Ports
+    cluster_id: str
+    layout: Layout
+    timeout: timedelta
+
+    def until_it_serves(self) -> None:
+        """Come back when the broker serves metadata, groups and transactions.
+
+        Raises:
+            PortInUseError, DataInUseError, DiskFullError, StartError: it ended before; the
+                cause is read from its log.
+            StartTimeoutError: it lives but did not serve in time. It has been ended.
+        """
+        deadline = time.monotonic() + self.timeout.total_seconds()
+        steps: tuple[Callable[[], bool], ...] = (
+            lambda: readiness.listens(self.ports.client),
+            lambda: readiness.serves(bootstrap_of(self.ports), self.cluster_id),
+        )
+        for step in steps:
+            self._wait_for(step, deadline)
+
+    def _wait_for(self, step: Callable[[], bool], deadline: float) -> None:
+        while not step():
+            if not self.process.alive():
+                raise diagnosis.of_ended(self.layout, self.ports)
+            if time.monotonic() > deadline:
+                process.end(self.process, _STOP_TIMEOUT)
+                raise self._late()
+            time.sleep(_POLL_SECONDS)
+        if not self.process.alive():
+            raise diagnosis.of_ended(self.layout, self.ports)
+
+    def _late(self) -> StartTimeoutError:
+        return StartTimeoutError(
+            f"Kafka did not serve clients within {self.timeout.total_seconds():g} s and was ended",
+            f"give it more time or a quieter machine; the end of {self.layout.log}:\n"
+            f"{diagnosis.last_lines(self.layout)}",
+        )
+
+
+def choose_ports(wanted: int | None, last: Ports | None) -> Ports:
+    """The ports to use: the wanted one in any case, else the last ones while they are free."""
+    free = iter(_free_ports(2))
+    client = wanted or _still_free(last.client if last else None) or next(free)
+    controller = _still_free(last.controller if last else None)
+    return Ports(client, controller if controller not in (None, client) else next(free))
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        # As Java does: a port whose last connections linger is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _still_free(port: int | None) -> int | None:
+    return port if port is not None and is_free(port) else None
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _formatted_id(path: Path) -> str | None:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise layout.unusable(path, error) from error
+    for line in lines:
+        name, _, value = line.partition("=")
+        if name == "cluster.id" and value:
+            return value
+    raise StartError(
+        f"{path} names no cluster.id, so the data beside it cannot be used",
+        f"restore the file from a copy, or move {path.parent} away to begin anew",
+    )
+
+
+def _new_cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
