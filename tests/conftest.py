@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from headrace.pipeline import broker
-from headrace.pipeline.broker import configuration, readiness, startup
+from headrace.pipeline.broker import configuration, options, readiness, startup
 
 BOOTSTRAP_VARIABLE = "HEADRACE_TEST_BOOTSTRAP"
 KAFKA_IMAGE = "apache/kafka:4.3.1"
@@ -72,7 +72,7 @@ def containerised() -> Iterator[str]:
     for name, value in container_environment(port).items():
         container = container.with_env(name, value)
     with container:
-        bootstrap = f"{configuration.HOST}:{port}"
+        bootstrap = f"{options.HOST}:{port}"
         deadline = time.monotonic() + 90
         while not readiness.serves(bootstrap):
             assert time.monotonic() < deadline, f"{KAFKA_IMAGE} does not serve on {bootstrap}"
@@ -84,7 +84,7 @@ def container_environment(port: int) -> dict[str, str]:
     properties = {
         **configuration.behaviour(),
         "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
-        "advertised.listeners": f"PLAINTEXT://{configuration.HOST}:{port}",
+        "advertised.listeners": f"PLAINTEXT://{options.HOST}:{port}",
         "controller.quorum.voters": f"{configuration.NODE_ID}@localhost:9093",
     }
     return {f"KAFKA_{name.upper().replace('.', '_')}": text for name, text in properties.items()}
@@ -94,19 +94,12 @@ def docker_answers() -> bool:
     """Whether a Docker engine answers. Without a socket or an address nothing is imported."""
     if not DOCKER_SOCKET.exists() and "DOCKER_HOST" not in os.environ:
         return False
-    import docker
-    from docker.errors import DockerException
+    from testcontainers.core.docker_client import DockerClient
 
     try:
-        client = docker.from_env(timeout=3)
-    except DockerException:
+        return bool(DockerClient(timeout=3).client.ping())
+    except Exception:  # whatever is wrong with Docker, there is another broker
         return False
-    try:
-        return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-    finally:
-        client.close()
 
 
 @pytest.fixture

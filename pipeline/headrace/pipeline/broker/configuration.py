@@ -45,6 +45,10 @@ _ROLES = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     # A topic made by a typing error would swallow jobs: topics are made by `topics apply`
     "auto.create.topics.enable": "false",
+    # After a kill the controller believes for so long that the old process lives, and keeps the
+    # new one waiting: 9 s by default
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
 }
 
 # One node cannot replicate, and each partition of an internal topic costs start and memory
