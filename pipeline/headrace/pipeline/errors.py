@@ -6,6 +6,8 @@ HeadraceError
 ├── SettingsError         a setting is wrong; names the variable, the value and the remedy
 ├── UnknownJobTypeError   a job type that the pipeline does not declare
 ├── TopicError            topics are missing or differ from the declaration
+│   └── RightsError       Kafka knows who asks, and that they may not
+├── KafkaUnavailableError Kafka gave no answer in time; trying again may help
 └── LostOffsetError       a consumer group has no usable offset and must not guess
 """
 
@@ -30,6 +32,14 @@ class UnknownJobTypeError(HeadraceError):
 
 class TopicError(HeadraceError):
     """Topics are missing or differ from what the declaration needs."""
+
+
+class RightsError(TopicError):
+    """Kafka refused: the user lacks a right on a topic, a group or the cluster."""
+
+
+class KafkaUnavailableError(HeadraceError):
+    """Kafka gave no answer in time. The same call may succeed later."""
 
 
 class LostOffsetError(HeadraceError):
