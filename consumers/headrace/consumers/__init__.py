@@ -1,0 +1,1 @@
+"""Running jobs: lanes, ledgers, executors, retries, the scheduler, dead letters, replay."""
