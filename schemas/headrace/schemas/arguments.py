@@ -97,7 +97,8 @@ def _validator(fields: tuple[Field, ...]) -> SchemaValidator:
     parameters = [_parameter(field) for field in fields]
     collect.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     collect.__annotations__ = {each.name: each.annotation for each in parameters}
-    adapter: TypeAdapter[Any] = TypeAdapter(collect, config=ConfigDict(strict=True))
+    function: Any = collect
+    adapter: TypeAdapter[Any] = TypeAdapter(function, config=ConfigDict(strict=True))
     validator = adapter.validator
     assert isinstance(validator, SchemaValidator)
     return validator

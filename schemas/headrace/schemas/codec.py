@@ -1,184 +1,165 @@
-"""From a call's arguments to the bytes of a job, and back.
+"""How a codec comes about: from a handler's signature, a model, one type, or a bare schema."""
 
-A codec is built once per job type, at declaration. After that `bind` and `encode`, or `decode`,
-cost a few microseconds; both are safe to call from any thread.
-"""
-
-import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import inspect
+import json
+from collections.abc import Callable
 from typing import Any
 
-from fastavro import schemaless_writer
+from pydantic import TypeAdapter, ValidationError
 
-from headrace.schemas import framing
-from headrace.schemas.arguments import Arguments
-from headrace.schemas.avro_types.node import AvroSchema, Mismatch, Node
-from headrace.schemas.errors import ArgumentError, UndecodableError
-from headrace.schemas.parsed import ParsedSchema, SchemaLookup
+from headrace.schemas import fingerprint, framing
+from headrace.schemas.arguments import arguments_of
+from headrace.schemas.avro_types import definitions, derive, foreign, records
+from headrace.schemas.avro_types.node import AvroSchema, Refusal
+from headrace.schemas.errors import ArgumentError, SchemaError, shown
+from headrace.schemas.parsed import ParsedSchema, SchemaLookup, parse
+from headrace.schemas.record_codec import Rebuild, RecordCodec, ValueCodec
 
-Rebuild = Callable[[dict[str, Any]], dict[str, Any]]
+__all__ = [
+    "ParsedSchema",
+    "RecordCodec",
+    "SchemaLookup",
+    "ValueCodec",
+    "parse",
+    "record_codec_for_model",
+    "record_codec_for_signature",
+    "record_codec_from_schema",
+    "value_codec",
+]
+
+_BY_NAME_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-@dataclass(frozen=True, eq=False, slots=True, repr=False)
-class RecordCodec:
-    """The arguments of one job type as one Avro record.
+def record_codec_for_signature(
+    name: str, function: Callable[..., Any], *, skip_first: bool
+) -> RecordCodec:
+    """The codec of a handler's parameters.
 
-    Attributes:
-        name: the job type's name, as errors say it.
-        schema: the Avro schema of the record.
-        schema_text: its JSON, the same in every process: what is committed and published.
-        fingerprint: its CRC-64-AVRO, 8 bytes.
-        nodes: the node of each field, by name, in order.
-        arguments: the check of values.
-        rebuild: a check of all values together (a model's validators), or None.
-        own: the schema, parsed.
+    Args:
+        name: the job type's name.
+        function: the handler; its annotations are resolved here, strings included.
+        skip_first: leave out the first parameter, the job's context.
+
+    Raises:
+        SchemaError: a parameter's type cannot travel, or would not come back as it went in.
     """
+    try:
+        return _codec(name, _parameters(function, skip_first=skip_first), None)
+    except Refusal as refusal:
+        raise _schema_error(name, refusal) from refusal
 
-    name: str
-    schema: AvroSchema
-    schema_text: str
-    fingerprint: bytes
-    nodes: Mapping[str, Node]
-    arguments: Arguments
-    rebuild: Rebuild | None
-    own: ParsedSchema
-    _converted: tuple[tuple[str, Node], ...]
-    _prefix: bytes
 
-    def __repr__(self) -> str:
-        return f"<RecordCodec {self.name} {self.fingerprint.hex()}>"
+def record_codec_for_model(name: str, model: type) -> RecordCodec:
+    """The codec of a dataclass, pydantic model or named tuple that lists the arguments.
 
-    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The values of one call, by parameter name, checked and with defaults filled in.
+    Its `bind` takes the fields as the constructor does, or one instance; values and what
+    `decode` gives are dicts by field name, after the model's own validators.
 
-        Raises:
-            ArgumentError: naming the parameter.
-        """
-        values = self.arguments.of_call(args, kwargs)
-        return values if self.rebuild is None else self.rebuild(values)
+    Raises:
+        SchemaError: not such a class, or a field's type cannot travel.
+    """
+    if not records.is_record(model):
+        reason = f"{shown(model)} is not a dataclass, a pydantic model or a NamedTuple"
+        raise SchemaError(name, None, reason, "declare the arguments as one of these")
+    try:
+        declared = records.declared_fields(model, model.__name__)
+        return _codec(name, declared, _rebuilding(name, model, [each.name for each in declared]))
+    except Refusal as refusal:
+        raise _schema_error(name, refusal) from refusal
 
-    def bind_json(self, text: str | bytes) -> dict[str, Any]:
-        """As `bind`, from a JSON object: dates, UUIDs, decimals and enum values as strings.
 
-        Raises:
-            ArgumentError: naming the parameter.
-        """
-        values = self.arguments.of_json(text)
-        return values if self.rebuild is None else self.rebuild(values)
+def value_codec(name: str, annotation: Any) -> ValueCodec:
+    """The codec of one value, such as what a handler returns (None included).
 
-    def encode(self, values: dict[str, Any], registry_id: int | None = None) -> bytes:
-        """The framed payload of values that `bind` gave.
+    Raises:
+        SchemaError: the type cannot travel; the parameter is then called ``value``.
+    """
+    try:
+        return ValueCodec(_codec(name, [records.Declared("value", annotation)], None))
+    except Refusal as refusal:
+        raise _schema_error(name, refusal) from refusal
 
-        Args:
-            values: one for every field.
-            registry_id: the id by which a Confluent registry knows this schema; without it the
-                payload is in single-object framing.
 
-        Raises:
-            ArgumentError: a value that Avro cannot hold, or that would not come back equal.
-        """
-        natives = self._to_natives(values) if self._converted else values
-        out = io.BytesIO()
-        out.write(self._prefix if registry_id is None else framing.confluent_prefix(registry_id))
+def record_codec_from_schema(schema_text: str, name: str | None = None) -> RecordCodec:
+    """The codec of a bare Avro record, for a service that has no declaration of the job type.
+
+    Nested records are dicts, enum members their symbols.
+
+    Args:
+        schema_text: the schema as it was published.
+        name: the job type's name, for errors; by default the record's name.
+
+    Raises:
+        SchemaError: not an Avro record, or one that Python values do not determine.
+    """
+    own = parse(schema_text)
+    schema: Any = json.loads(schema_text)
+    subject = name or (schema.get("name") if isinstance(schema, dict) else None) or "schema"
+    try:
+        return _assembled(subject, schema, own, foreign.fields_of(schema), None)
+    except Refusal as refusal:
+        raise _schema_error(subject, refusal) from refusal
+
+
+def _codec(name: str, declared: list[records.Declared], rebuild: Rebuild | None) -> RecordCodec:
+    derivation = derive.Derivation(name)
+    fields = records.fields_of(declared, "", derivation.node)
+    root = derivation.names.root
+    schema: AvroSchema = definitions.each_once(
+        {"type": "record", "name": root, "fields": [field.schema for field in fields]}
+    )
+    own = parse(fingerprint.schema_text(schema))
+    return _assembled(name, schema, own, fields, rebuild)
+
+
+def _assembled(
+    name: str,
+    schema: AvroSchema,
+    own: ParsedSchema,
+    fields: list[records.Field],
+    rebuild: Rebuild | None,
+) -> RecordCodec:
+    return RecordCodec(
+        name=name,
+        schema=schema,
+        own=own,
+        nodes={field.name: field.node for field in fields},
+        arguments=arguments_of(name, fields),
+        rebuild=rebuild,
+        converted=tuple((field.name, field.node) for field in fields if not field.node.plain),
+        prefix=framing.single_object_prefix(own.fingerprint),
+    )
+
+
+def _parameters(function: Callable[..., Any], *, skip_first: bool) -> list[records.Declared]:
+    hints = records.resolved_hints(function, "")
+    parameters = list(inspect.signature(function).parameters.values())
+    return [_parameter(each, hints) for each in parameters[1 if skip_first else 0 :]]
+
+
+def _parameter(parameter: inspect.Parameter, hints: dict[str, Any]) -> records.Declared:
+    if parameter.kind not in _BY_NAME_KINDS:
+        remedy = "write each parameter out, to be given by name"
+        raise Refusal(parameter.name, f"{parameter.kind.description} parameters", remedy)
+    if parameter.name not in hints:
+        raise Refusal(parameter.name, "no annotation", "annotate it with the type of its values")
+    return records.Declared(parameter.name, hints[parameter.name], parameter.default)
+
+
+def _rebuilding(name: str, model: type, fields: list[str]) -> Rebuild:
+    adapter: TypeAdapter[Any] = TypeAdapter(model)
+
+    def rebuild(values: dict[str, Any]) -> dict[str, Any]:
         try:
-            schemaless_writer(out, self.own.parsed, natives)
-        except Exception as error:
-            raise self._unwritable(values, error) from error
-        return out.getvalue()
+            built = adapter.validate_python(values, by_alias=False, by_name=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or None
+            raise ArgumentError(name, place, f"{first['msg']}, got {shown(values)}") from None
+        return {field: getattr(built, field) for field in fields}
 
-    def decode(self, payload: bytes, schemas: SchemaLookup) -> dict[str, Any]:
-        """The arguments in a payload, whichever known schema wrote it, in either framing.
-
-        Fields that the writer did not know get their defaults; fields that are unknown here are
-        left out.
-
-        Raises:
-            UndecodableError: the bytes are not such a record, or their values do not fit.
-            UnknownSchemaError: nobody knows the writer's schema.
-            RegistryUnavailableError: the registry that knows it gave no answer.
-        """
-        if payload.startswith(self._prefix):
-            natives = self.own.read(payload, len(self._prefix))
-        else:
-            natives = self._read_foreign(payload, schemas)
-        try:
-            if self._converted:
-                natives = self._from_natives(natives)
-            values = self.arguments.checked(natives)
-            return values if self.rebuild is None else self.rebuild(values)
-        except ArgumentError as error:
-            raise UndecodableError(f"the record does not fit: {error}", payload) from error
-
-    def _read_foreign(self, payload: bytes, schemas: SchemaLookup) -> dict[str, Any]:
-        framed = framing.split(payload)
-        if isinstance(framed, framing.Registered):
-            writer = schemas.by_registry_id(framed.registry_id)
-        else:
-            writer = schemas.by_fingerprint(framed.fingerprint)
-        datum = writer.read(payload, framed.offset)
-        if not isinstance(datum, dict):
-            raise UndecodableError(f"expected a record, found {type(datum).__name__}", payload)
-        return {name: datum[name] for name in self.nodes if name in datum}
-
-    def _to_natives(self, values: dict[str, Any]) -> dict[str, Any]:
-        natives = values.copy()
-        for name, node in self._converted:
-            try:
-                natives[name] = node.encode(values[name])
-            except Mismatch as mismatch:
-                raise self._mismatch(mismatch.inside(name)) from None
-        return natives
-
-    def _from_natives(self, natives: dict[str, Any]) -> dict[str, Any]:
-        values = natives.copy()
-        for name, node in self._converted:
-            if name in natives:
-                try:
-                    values[name] = node.decode(natives[name])
-                except Mismatch as mismatch:
-                    raise self._mismatch(mismatch.inside(name)) from None
-        return values
-
-    def _mismatch(self, mismatch: Mismatch) -> ArgumentError:
-        return ArgumentError(self.name, ".".join(mismatch.path), mismatch.reason)
-
-    def _unwritable(self, values: dict[str, Any], error: Exception) -> ArgumentError:
-        """Which value it was: the writer says so for some types only."""
-        for name, node in self.nodes.items():
-            try:
-                node.encode(values[name])
-            except Mismatch as mismatch:
-                return self._mismatch(mismatch.inside(name))
-            except KeyError:
-                return ArgumentError(self.name, name, "is missing")
-        return ArgumentError(self.name, None, f"cannot be encoded: {error}")
+    return rebuild
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ValueCodec:
-    """One value, such as a handler's result, as a record with the one field ``value``."""
-
-    record: RecordCodec
-
-    @property
-    def schema_text(self) -> str:
-        """The record's schema."""
-        return self.record.schema_text
-
-    @property
-    def fingerprint(self) -> bytes:
-        """The record's fingerprint, 8 bytes."""
-        return self.record.fingerprint
-
-    def encode(self, value: Any, registry_id: int | None = None) -> bytes:
-        """The framed payload of one value.
-
-        Raises:
-            ArgumentError: the value is not of the declared type.
-        """
-        return self.record.encode(self.record.bind(value=value), registry_id)
-
-    def decode(self, payload: bytes, schemas: SchemaLookup) -> Any:
-        """The value in a payload; raises as `RecordCodec.decode` does."""
-        return self.record.decode(payload, schemas)["value"]
+def _schema_error(name: str, refusal: Refusal) -> SchemaError:
+    return SchemaError(name, refusal.path or None, refusal.reason, refusal.remedy)

@@ -36,10 +36,14 @@ class _Walk:
         self._open: list[str] = []
 
     def least_size(self, schema: Any, namespace: str = "") -> int:
+        """In bytes."""
         if isinstance(schema, list):
             return 1 + min((self.least_size(branch, namespace) for branch in schema), default=0)
         if isinstance(schema, str):
             return self._named(schema, namespace)
+        return self._of_parts(schema, namespace)
+
+    def _of_parts(self, schema: dict[str, Any], namespace: str) -> int:
         kind = schema["type"]
         if kind in ("record", "error"):
             return self._record(schema, namespace)
@@ -49,9 +53,7 @@ class _Walk:
             self.least_size(schema["values"], namespace)
             return 1
         if kind in ("enum", "fixed"):
-            size = int(schema.get("size", 1))
-            self._sizes[_full_name(schema, namespace)] = size
-            return size
+            return self._sizes.setdefault(_full_name(schema, namespace), int(schema.get("size", 1)))
         return self.least_size(kind, namespace)
 
     def _named(self, name: str, namespace: str) -> int:
@@ -79,7 +81,10 @@ class _Walk:
     def _array(self, schema: dict[str, Any], namespace: str) -> int:
         if self.least_size(schema["items"], namespace) == 0:
             raise SchemaError(
-                "schema", None, "an array's items take no bytes, so its length is unbounded", _REMEDY
+                "schema",
+                None,
+                "an array's items take no bytes, so its length is unbounded",
+                _REMEDY,
             )
         return 1
 

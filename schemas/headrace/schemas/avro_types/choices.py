@@ -150,7 +150,7 @@ class _Choice:
     def _named(self, branch: str, native: type) -> Node:
         short = branch.rpartition(".")[2]
         for member in self.members:
-            if member.branch == short:
+            if member.branch in (branch, short):
                 return member
         return self._found(native, branch)
 

@@ -1,21 +1,20 @@
 """Types made of items: lists, tuples, sets, dictionaries."""
 
+import types
 from functools import partial
 from typing import Any, get_args
 
 from headrace.schemas import hazards
-from headrace.schemas.avro_types import names
+from headrace.schemas.avro_types import names, scalars
 from headrace.schemas.avro_types.node import Build, Mismatch, Node, Refusal
 from headrace.schemas.errors import shown
-
 
 
 def list_like(kind: type, annotation: Any, path: str, build: Build) -> Node:
     """``list[T]``, ``set[T]`` or ``frozenset[T]`` as an Avro array."""
     (item,) = _arguments(annotation, 1, path, f"{kind.__name__}[str]")
     node = _item(item, path, build)
-    plain = node.plain and kind is list
-    return _array(kind, kind[node.annotation], node, plain=plain)  # type: ignore[index]
+    return array(kind, node)
 
 
 def tuple_like(annotation: Any, path: str, build: Build, names_: names.Names) -> Node:
@@ -23,9 +22,11 @@ def tuple_like(annotation: Any, path: str, build: Build, names_: names.Names) ->
     arguments = get_args(annotation)
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         node = _item(arguments[0], path, build)
-        return _array(tuple, tuple[node.annotation, ...], node, plain=False)  # type: ignore[name-defined]
+        return array(tuple, node)
     if not arguments:
-        raise Refusal(path, "a tuple without item types", "write tuple[int, ...] or tuple[int, str]")
+        raise Refusal(
+            path, "a tuple without item types", "write tuple[int, ...] or tuple[int, str]"
+        )
     nodes = [build(item, f"{path}[{place}]") for place, item in enumerate(arguments)]
     return _places(names_.of_tuple(path), nodes)
 
@@ -33,23 +34,14 @@ def tuple_like(annotation: Any, path: str, build: Build, names_: names.Names) ->
 def map_of(annotation: Any, path: str, build: Build) -> Node:
     """``dict[str, T]`` as an Avro map."""
     key, value = _arguments(annotation, 2, path, "dict[str, int]")
-    if build(key, f"{path} key").python != (str,) or build(key, path).schema != "string":
+    keys = build(key, f"{path} key")
+    if (keys.schema, keys.plain) != ("string", True):
         raise Refusal(
             path,
             f"an Avro map has keys of type str, not {names.spoken(key)}",
             "use dict[str, ...], or a list of a dataclass with key and value",
         )
-    node = build(value, f"{path}[]")
-    return Node(
-        {"type": "map", "values": node.schema},
-        dict[str, node.annotation],  # type: ignore[name-defined]
-        (dict,),
-        dict,
-        "map",
-        partial(_encode_map, build(str, path), node),
-        partial(_decode_map, node),
-        plain=node.plain,
-    )
+    return string_map(build(value, f"{path}[]"))
 
 
 def _arguments(annotation: Any, count: int, path: str, example: str) -> tuple[Any, ...]:
@@ -73,16 +65,32 @@ def _item(item: Any, path: str, build: Build) -> Node:
     return node
 
 
-def _array(kind: type, annotation: Any, item: Node, *, plain: bool) -> Node:
+def array(kind: type, item: Node) -> Node:
+    """An Avro array whose items come back in a container of class `kind`."""
+    parts = (item.annotation, ...) if kind is tuple else item.annotation
     return Node(
         {"type": "array", "items": item.schema},
-        annotation,
+        types.GenericAlias(kind, parts),
         (kind,),
         list,
         "array",
         partial(_encode_items, kind, item),
         partial(_decode_items, kind, item),
-        plain=plain,
+        plain=item.plain and kind is list,
+    )
+
+
+def string_map(item: Node) -> Node:
+    """An Avro map, whose keys are always text."""
+    return Node(
+        {"type": "map", "values": item.schema},
+        types.GenericAlias(dict, (str, item.annotation)),
+        (dict,),
+        dict,
+        "map",
+        partial(_encode_map, scalars.SCALARS[str], item),
+        partial(_decode_map, item),
+        plain=item.plain,
     )
 
 
@@ -118,7 +126,7 @@ def _decode_map(item: Node, native: Any) -> dict[str, Any]:
 
 def _places(name: str, nodes: list[Node]) -> Node:
     fields = [{"name": f"item{place}", "type": node.schema} for place, node in enumerate(nodes)]
-    annotation = tuple[tuple(node.annotation for node in nodes)]  # type: ignore[misc]
+    annotation = types.GenericAlias(tuple, tuple(node.annotation for node in nodes))
     return Node(
         {"type": "record", "name": name, "fields": fields},
         annotation,

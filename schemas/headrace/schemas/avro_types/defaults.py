@@ -90,3 +90,19 @@ def _parts_as_json(schema: dict[str, Any], native: Any) -> Any:
     if kind == "record":
         return {f["name"]: _as_json(f["type"], native[f["name"]]) for f in schema["fields"]}
     return native
+
+
+def native_of_json(schema: Any, raw: Any) -> Any:
+    """What the Avro writer takes for a default that stands in a schema. Names are spelled out."""
+    if isinstance(schema, list):
+        return None if raw is None else (_branch_name(schema[0]), native_of_json(schema[0], raw))
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    if kind in ("bytes", "fixed"):
+        return raw.encode("latin-1")
+    if kind == "array":
+        return [native_of_json(schema["items"], item) for item in raw]
+    if kind == "map":
+        return {name: native_of_json(schema["values"], item) for name, item in raw.items()}
+    if kind == "record":
+        return {f["name"]: native_of_json(f["type"], raw[f["name"]]) for f in schema["fields"]}
+    return raw

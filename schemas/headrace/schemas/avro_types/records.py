@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
@@ -62,7 +61,7 @@ def record_of(kind: type, path: str, build: Build, known: names.Names) -> Node:
     name = known.claim(kind.__name__, kind, path)
     fields = fields_of(declared_fields(kind, path), f"{path}.", build)
     known.leave()
-    shape = _Shape(kind, tuple(fields))
+    shape = Shape(kind, tuple(fields), builder_of(kind))
     schema = {"type": "record", "name": name, "fields": [field.schema for field in fields]}
     return Node(schema, kind, (kind,), dict, name, shape.encode, shape.decode)
 
@@ -89,9 +88,9 @@ def declared_fields(kind: type, path: str) -> list[Declared]:
     Raises:
         Refusal: the class is generic, or has fields that would not come back.
     """
-    if getattr(kind, "__parameters__", ()) or getattr(kind, "__pydantic_generic_metadata__", {}).get(
-        "args"
-    ):
+    if getattr(kind, "__parameters__", ()) or getattr(
+        kind, "__pydantic_generic_metadata__", {}
+    ).get("args"):
         raise Refusal(path, f"{kind.__name__} is generic", "subclass it with its types filled in")
     if issubclass(kind, BaseModel):
         return _model_fields(kind, path)
@@ -171,35 +170,56 @@ def _constant(declared: Declared) -> Any:
     return declared.default
 
 
-@dataclass(frozen=True)
-class _Shape:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A record's way to Avro and back.
+
+    Attributes:
+        kind: the class of its values.
+        fields: its fields.
+        build: makes a value of the fields' values, or raises `Mismatch`.
+        part: gives one field of a value.
+    """
+
     kind: type
     fields: tuple[Field, ...]
-
-    @cached_property
-    def _adapter(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.kind)
+    build: Callable[[dict[str, Any]], Any]
+    part: Callable[[Any, str], Any] = getattr
 
     def encode(self, value: Any) -> dict[str, Any]:
+        """The fields as the Avro writer takes them; what a reader would refuse is refused."""
         if type(value) is not self.kind:
             raise Mismatch(f"expected {self.kind.__name__} itself, got {shown(value)}")
-        parts = {field.name: getattr(value, field.name) for field in self.fields}
+        parts = {field.name: self.part(value, field.name) for field in self.fields}
         native = {field.name: _inside(field, field.node.encode, parts) for field in self.fields}
-        self._build(parts)  # what the reader would refuse must not be sent
+        self.build(parts)
         return native
 
     def decode(self, native: Any) -> Any:
+        """The value; fields that its writer did not know get their defaults."""
         if type(native) is not dict:
             raise Mismatch(f"expected a record, found {shown(native)}")
         found = [field for field in self.fields if field.name in native]
-        return self._build({f.name: _inside(f, f.node.decode, native) for f in found})
+        return self.build({f.name: _inside(f, f.node.decode, native) for f in found})
 
-    def _build(self, parts: dict[str, Any]) -> Any:
+
+def builder_of(kind: type) -> Callable[[dict[str, Any]], Any]:
+    """Makes values of the class from the values of its fields, defaults and validators included.
+
+    What it gives back raises `Mismatch`, naming the field.
+    """
+    adapter: list[TypeAdapter[Any]] = []  # made at first use: many types are never built here
+
+    def build(parts: dict[str, Any]) -> Any:
+        if not adapter:
+            adapter.append(TypeAdapter(kind))
         try:
-            return self._adapter.validate_python(parts, by_alias=False, by_name=True)
+            return adapter[0].validate_python(parts, by_alias=False, by_name=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise Mismatch(str(first["msg"]), tuple(str(part) for part in first["loc"])) from error
+
+    return build
 
 
 def _inside(field: Field, convert: Callable[[Any], Any], values: dict[str, Any]) -> Any:

@@ -207,7 +207,13 @@ SCALARS: dict[Any, Node] = {
         _logical("long", "time-micros"), time, (time,), time, "long", _time_to_micros, _time_back
     ),
     timedelta: Node(
-        _logical("long", DURATION), timedelta, (timedelta,), int, "long", _span_to_micros, _span_back
+        _logical("long", DURATION),
+        timedelta,
+        (timedelta,),
+        int,
+        "long",
+        _span_to_micros,
+        _span_back,
     ),
     UUID: Node(
         _logical("string", "uuid"), UUID, (UUID,), UUID, "string", _uuid_to_text, instance_of(UUID)
