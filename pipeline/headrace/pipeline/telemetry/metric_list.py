@@ -1,0 +1,223 @@
+"""The closed list of metrics. `docs/reference/metrics.md` is generated from it.
+
+Rules, held by a test: names begin with `headrace_` and end in their base unit; `_total` is for
+counters alone; no label can take a value per job, key or tenant.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from headrace.pipeline.telemetry.metric_specs import (
+    CounterSpec,
+    GaugeSpec,
+    HistogramSpec,
+    Label,
+    MetricSpec,
+)
+from headrace.schemas.states import DeadReason
+
+
+class Outcome(StrEnum):
+    """How the handling of one record of a lane ended."""
+
+    SUCCEEDED = "succeeded"
+    RETRYING = "retrying"
+    DEAD = "dead"
+    SNOOZED = "snoozed"
+    POSTPONED = "postponed"
+    """Sent back to wait, uncounted: not due yet, or a job type that this worker does not know."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    DUPLICATE = "duplicate"
+    FENCED = "fenced"
+    """Finished here after the partition had gone to another worker: not committed."""
+
+
+LANE: Final = Label("lane", "The lane's topic, `pipeline.queue.priority`.")
+JOB_TYPE: Final = Label(
+    "job_type", "A declared job type; `unknown` for any other, so that senders cannot add series."
+)
+OUTCOME: Final = Label("outcome", "How it ended.", tuple(Outcome))
+REASON: Final = Label("reason", "Why a job is dead.", tuple(DeadReason))
+POOL: Final = Label("pool", "Where jobs run.", ("async", "thread", "process"))
+RESULT: Final = Label("result", "Whether Kafka took it.", ("ok", "failed"))
+CHANGE: Final = Label("kind", "What happened to partitions.", ("assigned", "revoked", "lost"))
+HANDOVER: Final = Label("kind", "Where the job went.", ("retry", "dead", "wait"))
+TIER: Final = Label("tier", "A delay tier.")
+SOURCE: Final = Label("metric", "A metric of this list.")
+BUILD: Final = (
+    Label("version", "Headrace's version."),
+    Label("python", "Python's version."),
+    Label("role", "What the process is: worker, scheduler …"),
+)
+
+RUN_BUCKETS: Final = (
+    *(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    *(30.0, 60.0, 120.0, 300.0, 600.0, 1800.0),
+)
+"""50 ms to 30 min is what jobs usually take; the smaller ones show what no-op jobs cost."""
+WAIT_BUCKETS: Final = (
+    *(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0),
+    *(15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0),
+)
+LATENESS_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+HANDOVER_BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Metric:
+    """Every metric that a process of Headrace exposes."""
+
+    # Jobs
+    JOBS: Final = CounterSpec(
+        "headrace_jobs_total", "Records of lanes handled, by outcome.", (LANE, JOB_TYPE, OUTCOME)
+    )
+    DEAD_JOBS: Final = CounterSpec(
+        "headrace_dead_jobs_total",
+        "Jobs handed to a dead-letter topic, by reason.",
+        (LANE, JOB_TYPE, REASON),
+    )
+    JOB_DURATION: Final = HistogramSpec(
+        "headrace_job_duration_seconds",
+        "How long attempts ran, failed ones included.",
+        (LANE, JOB_TYPE),
+        "seconds",
+        RUN_BUCKETS,
+    )
+    JOB_WAIT: Final = HistogramSpec(
+        "headrace_job_wait_seconds",
+        "From the moment a job was due on its lane to its start.",
+        (LANE,),
+        "seconds",
+        WAIT_BUCKETS,
+    )
+    JOBS_IN_FLIGHT: Final = GaugeSpec(
+        "headrace_jobs_in_flight", "Attempts running now.", (LANE,), "jobs"
+    )
+
+    # Slots and executors
+    SLOTS: Final = GaugeSpec(
+        "headrace_slots", "Jobs that may run at a time, less the slots lost.", (POOL,), "slots"
+    )
+    SLOTS_USED: Final = GaugeSpec("headrace_slots_used", "Slots taken now.", (POOL,), "slots")
+    LOST_THREADS: Final = CounterSpec(
+        "headrace_lost_threads_total",
+        "Threads written off because a job over its time still holds them.",
+    )
+    PROCESS_DEATHS: Final = CounterSpec(
+        "headrace_process_deaths_total",
+        "Child processes that died or were killed while running a job.",
+    )
+
+    # Lanes
+    ASSIGNED_PARTITIONS: Final = GaugeSpec(
+        "headrace_assigned_partitions", "Partitions this process owns.", (LANE,), "partitions"
+    )
+    BUFFERED_RECORDS: Final = GaugeSpec(
+        "headrace_buffered_records", "Records in memory that wait for a slot.", (LANE,), "records"
+    )
+    BUFFERED_BYTES: Final = GaugeSpec(
+        "headrace_buffered_bytes", "Bytes of the records that wait for a slot.", (LANE,), "bytes"
+    )
+    LEDGER_SPAN: Final = GaugeSpec(
+        "headrace_ledger_span",
+        "Offsets between the commit point and the highest one read: the lane's widest partition.",
+        (LANE,),
+        "offsets",
+    )
+    COMMIT_METADATA: Final = GaugeSpec(
+        "headrace_commit_metadata_ratio",
+        "Share of the broker's limit for commit metadata in use: the lane's fullest partition. "
+        "From 0.75 on it takes no new records.",
+        (LANE,),
+        "ratio",
+    )
+    COMMITS: Final = CounterSpec("headrace_commits_total", "Offset commits.", (LANE, RESULT))
+    REBALANCES: Final = CounterSpec(
+        "headrace_rebalances_total", "Changes of the partitions owned.", (LANE, CHANGE)
+    )
+    POLL_AGE: Final = GaugeSpec(
+        "headrace_poll_age_seconds",
+        "Time since the lane's consumer was last polled. Over a few seconds its thread is stuck.",
+        (LANE,),
+        "seconds",
+    )
+    LOST_RECORDS: Final = CounterSpec(
+        "headrace_lost_records_total",
+        "Records that retention deleted before they ran. Anything but 0 is an incident.",
+        (LANE,),
+    )
+
+    # Hand-overs and transitions
+    HANDOVERS: Final = CounterSpec(
+        "headrace_handovers_total",
+        "Jobs handed from a lane to a delay tier or dead-letter topic.",
+        (LANE, HANDOVER, RESULT),
+    )
+    HANDOVER_DURATION: Final = HistogramSpec(
+        "headrace_handover_duration_seconds",
+        "How long the transactions of hand-overs took; one carries many jobs.",
+        (LANE,),
+        "seconds",
+        HANDOVER_BUCKETS,
+    )
+    TRANSITIONS: Final = CounterSpec(
+        "headrace_transitions_total", "Transitions published on the events topic.", (RESULT,)
+    )
+
+    # Scheduler
+    HELD_RECORDS: Final = GaugeSpec(
+        "headrace_scheduler_held_records", "Records in memory until due.", (), "records"
+    )
+    HELD_BYTES: Final = GaugeSpec(
+        "headrace_scheduler_held_bytes", "Bytes of the records in memory until due.", (), "bytes"
+    )
+    RELEASED: Final = CounterSpec(
+        "headrace_scheduler_released_total", "Due records released to their lane.", (LANE,)
+    )
+    HOPPED: Final = CounterSpec(
+        "headrace_scheduler_hopped_total",
+        "Records moved on from a delay tier to a shorter one.",
+        (TIER,),
+    )
+    SPILLED: Final = CounterSpec(
+        "headrace_scheduler_spilled_total",
+        "Records put back from memory to a delay tier because memory or the span ran short.",
+    )
+    LATENESS: Final = HistogramSpec(
+        "headrace_scheduler_lateness_seconds",
+        "From the due time to the release. Releases are never early.",
+        (),
+        "seconds",
+        LATENESS_BUCKETS,
+    )
+
+    # Producer
+    SUBMITTED: Final = CounterSpec(
+        "headrace_submitted_total",
+        "Jobs acknowledged by the broker; delayed ones count for the lane they will reach.",
+        (LANE, JOB_TYPE),
+    )
+    DELIVERY_FAILURES: Final = CounterSpec(
+        "headrace_delivery_failures_total",
+        "Jobs that no broker acknowledged within the delivery timeout.",
+        (LANE,),
+    )
+    QUEUE_FULL_WAITS: Final = CounterSpec(
+        "headrace_producer_queue_full_total", "Times `submit` waited for the full local queue."
+    )
+
+    # Process
+    BROKER_UP: Final = GaugeSpec(
+        "headrace_broker_up", "1 while Kafka answers, else 0.", (), "0 or 1"
+    )
+    BUILD_INFO: Final = GaugeSpec("headrace_build_info", "Always 1; its labels tell.", BUILD, "1")
+    SOURCE_FAILURES: Final = CounterSpec(
+        "headrace_metric_source_failures_total",
+        "Times a metric could not be read; its series are missing from that answer.",
+        (SOURCE,),
+    )
+
+
+ALL_METRICS: Final[tuple[MetricSpec, ...]] = tuple(
+    spec for spec in vars(Metric).values() if isinstance(spec, MetricSpec)
+)
