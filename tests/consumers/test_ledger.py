@@ -106,6 +106,7 @@ def test_a_restored_map_survives_commits_made_before_reading_reaches_it() -> Non
     ledger.finish(11)
     commit = land(ledger)
     assert (commit.offset, finished_in(commit)) == (13, (range(15, 20),))
+    assert (ledger.running, ledger.finished_above, ledger.span) == (0, 5, 7)
 
 
 def test_a_hole_at_a_gap_of_the_restored_map_counts_as_done() -> None:
@@ -279,10 +280,14 @@ def test_a_partition_that_was_full_when_its_owner_died_reads_again() -> None:
     while not ledger.full:
         ledger.start(offset)
         offset += 1
+    for _ in range(RECORDS_PAST_FULL):
+        ledger.start(offset)
+        offset += 1
     for late in range(1, offset, 2):
         ledger.finish(late)
     commit = land(ledger)
     heir = PartitionLedger(commit.offset, finished_in(commit))
+    assert heir.metadata_use > FULL_SHARE
     assert not heir.full
     assert heir.metadata_use == pytest.approx(ledger.metadata_use, abs=0.01)
     started = [at for at in range(offset) if heir.start(at)]
