@@ -140,6 +140,8 @@ def logging_properties(layout: Layout) -> str:
     return properties_text(
         {
             "status": "error",
+            # Else the log ends before Kafka has told how its stop went
+            "shutdownHook": "disable",
             "appender.file.type": "RollingFile",
             "appender.file.name": "file",
             "appender.file.fileName": str(layout.log),

@@ -29,7 +29,7 @@ class Jar:
         """Whether the file at this path is this jar, byte for byte."""
         try:
             return path.stat().st_size == self.size and sha256_of(path) == self.sha256
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 

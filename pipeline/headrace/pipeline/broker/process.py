@@ -62,8 +62,9 @@ def _started_by_proc(pid: int) -> str | None:
     except OSError:
         return None
     values = text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
-    state, start = values[0], values[19]
-    return None if state in "ZX" else f"tick {start}"
+    state, threads, start = values[0], int(values[17]), values[19]
+    # While any thread is left the process still holds its ports and its data, whatever its state
+    return None if state in "ZX" and threads <= 1 else f"tick {start}"
 
 
 def _started_by_ps(pid: int) -> str | None:

@@ -1,6 +1,7 @@
 """From jars and settings to a broker that serves: format once, spawn, wait, diagnose."""
 
 import base64
+import random
 import socket
 import subprocess
 import time
@@ -21,6 +22,7 @@ from headrace.pipeline.broker.state import bootstrap_of
 _MAIN = "kafka.Kafka"
 _FORMAT = ("kafka.tools.StorageTool", "format", "--standalone", "-t")
 _POLL_SECONDS = 0.05
+_PORT_RANGE = range(20_000, 32_000)
 _FORMAT_TIMEOUT = timedelta(seconds=120)  # a JVM that hangs; it takes 2 s
 _STOP_TIMEOUT = timedelta(seconds=10)  # for a broker that could not be used anyway
 
@@ -136,10 +138,11 @@ class Waiting:
 
 def choose_ports(wanted: int | None, last: Ports | None) -> Ports:
     """The ports to use: the wanted one in any case, else the last ones while they are free."""
-    free = iter(_free_ports(2))
-    client = wanted or _still_free(last.client if last else None) or next(free)
+    client = wanted or _still_free(last.client if last else None) or _free_port(())
     controller = _still_free(last.controller if last else None)
-    return Ports(client, controller if controller not in (None, client) else next(free))
+    if controller in (None, client):
+        controller = _free_port((client,))
+    return Ports(client, controller)
 
 
 def is_free(port: int) -> bool:
@@ -158,15 +161,16 @@ def _still_free(port: int | None) -> int | None:
     return port if port is not None and is_free(port) else None
 
 
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def _free_port(but_not: Sequence[int]) -> int:
+    """A free port below the range that systems take for outgoing connections.
+
+    From that range a client that tries to reconnect while the broker is down can, by chance, get
+    the broker's own port and connect to itself; the broker then finds its port taken.
+    """
+    while True:
+        port = random.choice(_PORT_RANGE)
+        if port not in but_not and is_free(port):
+            return port
 
 
 def _formatted_id(path: Path) -> str | None:
