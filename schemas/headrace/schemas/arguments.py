@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,6 +12,9 @@ from pydantic_core import ArgsKwargs, SchemaValidator
 
 from headrace.schemas.avro_types.records import Field
 from headrace.schemas.errors import ArgumentError, shown
+
+NESTED = "headrace_nested"
+"""The type of a pydantic error whose message is complete: it comes from a nested check."""
 
 _PARAMETER = inspect.Parameter
 _IMMUTABLE = (type(None), bool, int, float, str, bytes)
@@ -37,16 +40,17 @@ class Arguments:
         """
         return self.checked(self._named(args, kwargs) if args else kwargs)
 
-    def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def checked(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values with defaults filled in.
 
         Raises:
             ArgumentError: missing, unknown, or not of the declared type.
         """
         try:
-            return self.validator.validate_python(ArgsKwargs((), values))  # type: ignore[arg-type]
+            checked: dict[str, Any] = self.validator.validate_python(ArgsKwargs((), values))
         except ValidationError as error:
             raise self._explained(error) from None
+        return checked
 
     def of_json(self, text: str | bytes) -> dict[str, Any]:
         """The values in a JSON object: dates, UUIDs, decimals and enum values as strings.
@@ -55,9 +59,12 @@ class Arguments:
             ArgumentError: not a JSON object, or as for `checked`.
         """
         try:
-            return self.validator.validate_json(text, by_alias=False, by_name=True)
+            checked: dict[str, Any] = self.validator.validate_json(
+                text, by_alias=False, by_name=True
+            )
         except ValidationError as error:
             raise self._explained(error) from None
+        return checked
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         if len(args) > len(self.names):
@@ -75,6 +82,8 @@ class Arguments:
             return ArgumentError(self.subject, field, "is missing")
         if first["type"] == "unexpected_keyword_argument":
             return ArgumentError(self.subject, field, f"is unknown; there are: {self._list()}")
+        if first["type"] == NESTED:
+            return ArgumentError(self.subject, field, str(first["msg"]))
         return ArgumentError(self.subject, field, f"{first['msg']}, got {shown(first['input'])}")
 
     def _list(self) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -63,7 +64,8 @@ def record_codec_for_model(name: str, model: type) -> RecordCodec:
         raise SchemaError(name, None, reason, "declare the arguments as one of these")
     try:
         declared = records.declared_fields(model, model.__name__)
-        return _codec(name, declared, _rebuilding(name, model, [each.name for each in declared]))
+        rebuild = _rebuilding(name, model, [each.name for each in declared])
+        return replace(_codec(name, declared, rebuild), model=model)
     except Refusal as refusal:
         raise _schema_error(name, refusal) from refusal
 

@@ -33,6 +33,7 @@ class RecordCodec:
         rebuild: a check of all values together (a model's validators), or None.
         converted: the fields whose values are not what Avro takes.
         prefix: the single-object framing of this schema.
+        model: the class whose fields the arguments are, if they were declared so.
     """
 
     name: str
@@ -43,6 +44,7 @@ class RecordCodec:
     rebuild: Rebuild | None
     converted: tuple[tuple[str, Node], ...]
     prefix: bytes
+    model: type | None = None
 
     def __repr__(self) -> str:
         return f"<RecordCodec {self.name} {self.fingerprint.hex()}>"
@@ -63,6 +65,8 @@ class RecordCodec:
         Raises:
             ArgumentError: naming the parameter.
         """
+        if self.model is not None and len(args) == 1 and type(args[0]) is self.model:
+            args, kwargs = (), {name: getattr(args[0], name) for name in self.nodes} | kwargs
         values = self.arguments.of_call(args, kwargs)
         return values if self.rebuild is None else self.rebuild(values)
 
@@ -120,10 +124,11 @@ class RecordCodec:
 
     def _read_foreign(self, payload: bytes, schemas: SchemaLookup) -> dict[str, Any]:
         framed = framing.split(payload)
-        if isinstance(framed, framing.Registered):
-            writer = schemas.by_registry_id(framed.registry_id)
-        else:
+        if framed.fingerprint is not None:
             writer = schemas.by_fingerprint(framed.fingerprint)
+        else:
+            assert framed.registry_id is not None
+            writer = schemas.by_registry_id(framed.registry_id)
         datum = writer.read(payload, framed.offset)
         if not isinstance(datum, dict):
             raise UndecodableError(f"expected a record, found {type(datum).__name__}", payload)

