@@ -1,0 +1,158 @@
+"""What a worker and a scheduler do."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar, Final, Self
+
+from pydantic import Field, model_validator
+
+from headrace.pipeline.durations import Duration, PositiveDuration
+from headrace.pipeline.settings.base import CommaList, Settings
+
+_THIN_CONCURRENCY: Final = 2
+
+
+class WorkerMode(StrEnum):
+    """What one `headrace worker` process does."""
+
+    THIN = "thin"
+    DEFAULT = "default"
+    SPECIALIZED = "specialized"
+    JOB_SPECIALIZED = "job-specialized"
+    SCHEDULER = "scheduler"
+
+
+class WorkerSettings(Settings):
+    """What a worker serves and how."""
+
+    RULES: ClassVar = (
+        (
+            "`HEADRACE_WORKER_MODE=specialized` needs `HEADRACE_WORKER_PRIORITIES`, which no other "
+            "mode takes."
+        ),
+        (
+            "`HEADRACE_WORKER_MODE=job-specialized` needs `HEADRACE_WORKER_JOB_TYPES`, which no other "
+            "mode takes."
+        ),
+        "`HEADRACE_WORKER_MODE=scheduler` refuses `HEADRACE_ENABLE_SCHEDULER=false`.",
+        "`HEADRACE_WORKER_CONCURRENCY` is 2 in thin mode when it is not set.",
+    )
+
+    worker_mode: WorkerMode = Field(
+        WorkerMode.DEFAULT,
+        description="`thin`: one process with everything, concurrency 2. `default`: every lane. "
+        "`specialized`: the lanes of `HEADRACE_WORKER_PRIORITIES`. `job-specialized`: the queues "
+        "of `HEADRACE_WORKER_JOB_TYPES`. `scheduler`: no lanes, only the delay tiers.",
+    )
+    worker_priorities: CommaList = Field(
+        (), description="Specialized mode: the priorities to serve, such as `high,normal`."
+    )
+    worker_job_types: CommaList = Field(
+        (),
+        description="Job-specialized mode: the job types to serve, such as `email.send,image.crop`;"
+        " each must have a queue that it shares with none but the others named.",
+    )
+    worker_concurrency: int = Field(
+        10, ge=1, le=10_000, description="Jobs that one worker process runs at a time."
+    )
+    worker_drain_budget: Duration = Field(
+        timedelta(seconds=30),
+        description="How long a stopping worker waits for its running jobs before it gives them "
+        "back.",
+    )
+    worker_lost_threads: int = Field(
+        5,
+        ge=1,
+        description="Threads that may be stuck in timed-out jobs before the worker asks to be "
+        "restarted.",
+    )
+    worker_buffer_bytes: int = Field(
+        67_108_864,
+        ge=1_048_576,
+        description="Bytes of records that wait in memory for a slot, per lane.",
+    )
+    worker_transitions: bool = Field(
+        True, description="Whether job transitions are published on the events topic."
+    )
+    worker_max_result_bytes: int = Field(
+        65_536,
+        ge=0,
+        description="The largest return value kept in a transition, in bytes; larger ones fail the "
+        "job.",
+    )
+    enable_scheduler: bool = Field(
+        False,
+        description="Whether the worker process also moves due records from the delay tiers. On in "
+        "thin and scheduler mode when it is not set.",
+    )
+    job_timeout: PositiveDuration = Field(
+        timedelta(minutes=5),
+        description="How long one attempt may take when its job type says nothing.",
+    )
+    max_retries: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="Counted attempts, the first included, when a job type declares no retry "
+        "policy.",
+    )
+
+    @property
+    def slots(self) -> int:
+        """Jobs that one process runs at a time: 2 in thin mode unless set, none as scheduler."""
+        if self.worker_mode is WorkerMode.SCHEDULER:
+            return 0
+        if self.worker_mode is WorkerMode.THIN and "worker_concurrency" not in self._given:
+            return _THIN_CONCURRENCY
+        return self.worker_concurrency
+
+    @property
+    def schedules(self) -> bool:
+        """Whether the process also moves due records from the delay tiers."""
+        if "enable_scheduler" in self._given:
+            return self.enable_scheduler
+        return self.worker_mode in (WorkerMode.THIN, WorkerMode.SCHEDULER)
+
+    @property
+    def _given(self) -> set[str]:
+        return self.model_fields_set
+
+    @model_validator(mode="after")
+    def _mode_has_its_list(self) -> Self:
+        needed = {
+            WorkerMode.SPECIALIZED: ("HEADRACE_WORKER_PRIORITIES", self.worker_priorities),
+            WorkerMode.JOB_SPECIALIZED: ("HEADRACE_WORKER_JOB_TYPES", self.worker_job_types),
+        }
+        for mode, (name, value) in needed.items():
+            if self.worker_mode is mode and not value:
+                raise ValueError(f"HEADRACE_WORKER_MODE={mode} needs {name}, comma-separated")
+            if self.worker_mode is not mode and value:
+                raise ValueError(
+                    f"{name}={','.join(value)} only means something with "
+                    f"HEADRACE_WORKER_MODE={mode}; it is {self.worker_mode}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _scheduler_schedules(self) -> Self:
+        if self.worker_mode is WorkerMode.SCHEDULER and not self.schedules:
+            raise ValueError(
+                "HEADRACE_WORKER_MODE=scheduler with HEADRACE_ENABLE_SCHEDULER=false leaves "
+                "nothing to do: unset one of them"
+            )
+        return self
+
+
+class SchedulerSettings(Settings):
+    """How the scheduler holds what is not due."""
+
+    scheduler_interval: PositiveDuration = Field(
+        timedelta(milliseconds=100),
+        description="The longest the scheduler sleeps between looks at its clock and Kafka; due "
+        "times in hand are kept to the millisecond whatever this is.",
+    )
+    scheduler_memory_bytes: int = Field(
+        67_108_864,
+        ge=1_048_576,
+        description="Bytes of records that may wait in the scheduler's memory.",
+    )
