@@ -8,6 +8,10 @@ point (which is unfinished by definition). Three encodings compete, the smallest
   So a single unfinished offset in front of 64 finished ones costs one byte.
 * bitset: bit 0 (most significant) is the offset after the commit point.
 * zstd over the runs, tried only when both others are large.
+
+What 4,095 characters hold, a usual transactional id included: 24,000 offsets whatever their
+pattern; at random 45,000 with one in ten unfinished and 250,000 with one in a hundred; with a
+thousand unfinished or fewer, two million and more.
 """
 
 import enum

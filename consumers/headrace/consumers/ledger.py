@@ -197,6 +197,8 @@ class PartitionLedger:
     def commit(self, handing_over: Iterable[int] = (), *, renew: bool = False) -> Commit | None:
         """Make the next commit, outstanding until `committed` or `commit_failed`.
 
+        Costs O(running), some 0.25 microseconds each: once a turn, not once a job.
+
         Args:
             handing_over: Running offsets whose hand-over is in the same transaction. They stay
                 running until it has landed.
