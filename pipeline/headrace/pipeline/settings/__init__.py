@@ -3,9 +3,19 @@
 One class per concern. Reading never happens at import: call `load(SomeSettings)`.
 """
 
+import difflib
+import re
+from collections.abc import Mapping
 from typing import Final
 
-from headrace.pipeline.settings.base import PREFIX, CommaList, Settings, load
+from headrace.pipeline.settings.base import (
+    OTHER_VARIABLES,
+    PREFIX,
+    CommaList,
+    Settings,
+    load,
+    variable,
+)
 from headrace.pipeline.settings.kafka import (
     KafkaSettings,
     ProducerSettings,
@@ -25,6 +35,31 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     LogSettings,
 )
 
+_OF_A_KUBERNETES_SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP|SCTP).*)?$")
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Say which `HEADRACE_*` variables mean nothing, each with the name that may be meant.
+
+    For a warning at start: a misspelt variable would else be passed over in silence. Those that
+    Kubernetes makes for a Service named headrace-… are left out.
+    """
+    known = {variable(field) for kind in ALL_SETTINGS for field in kind.model_fields}
+    known |= OTHER_VARIABLES.keys()
+    return [
+        f"{name} is no setting{_meant(name, known)}; see docs/reference/settings.md"
+        for name in sorted(environment)
+        if name.startswith(PREFIX)
+        and name not in known
+        and not _OF_A_KUBERNETES_SERVICE.search(name)
+    ]
+
+
+def _meant(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean {close[0]}" if close else ""
+
+
 __all__ = [
     "ALL_SETTINGS",
     "PREFIX",
@@ -41,4 +76,5 @@ __all__ = [
     "WorkerMode",
     "WorkerSettings",
     "load",
+    "unknown_variables",
 ]

@@ -10,6 +10,14 @@ from headrace.pipeline.errors import SettingsError
 
 PREFIX: Final = "HEADRACE_"
 
+OTHER_VARIABLES: Final[Mapping[str, str]] = {
+    "HEADRACE_PIPELINE": "The pipeline as `module:attribute`, for commands that are not given one.",
+    "HEADRACE_CACHE_DIR": "Where the embedded broker's files are kept once downloaded; "
+    "`~/.cache/headrace` when empty.",
+    "HEADRACE_TEST_BOOTSTRAP": "The broker that the project's own tests use, `host:port`.",
+}
+"""Variables that are not fields of a settings class, with their meaning."""
+
 
 def _split(value: object) -> object:
     if isinstance(value, str):

@@ -50,7 +50,7 @@ class WorkerSettings(Settings):
     worker_job_types: CommaList = Field(
         (),
         description="Job-specialized mode: the job types to serve, such as `email.send,image.crop`;"
-        " each must have a queue that it shares with none but the others named.",
+        " each must have a queue of its own.",
     )
     worker_concurrency: int = Field(
         10, ge=1, le=10_000, description="Jobs that one worker process runs at a time."

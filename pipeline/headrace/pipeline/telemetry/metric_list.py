@@ -17,7 +17,7 @@ from headrace.pipeline.telemetry.metric_specs import (
 from headrace.schemas.states import DeadReason
 
 
-class Outcome(StrEnum):
+class JobOutcome(StrEnum):
     """How the handling of one record of a lane ended."""
 
     SUCCEEDED = "succeeded"
@@ -37,7 +37,7 @@ LANE: Final = Label("lane", "The lane's topic, `pipeline.queue.priority`.")
 JOB_TYPE: Final = Label(
     "job_type", "A declared job type; `unknown` for any other, so that senders cannot add series."
 )
-OUTCOME: Final = Label("outcome", "How it ended.", tuple(Outcome))
+OUTCOME: Final = Label("outcome", "How it ended.", tuple(JobOutcome))
 REASON: Final = Label("reason", "Why a job is dead.", tuple(DeadReason))
 POOL: Final = Label("pool", "Where jobs run.", ("async", "thread", "process"))
 RESULT: Final = Label("result", "Whether Kafka took it.", ("ok", "failed"))

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from headrace.pipeline.telemetry.metric_list import Outcome
+from headrace.pipeline.telemetry.metric_list import JobOutcome
 
-_SUCCEEDED: Final = frozenset({Outcome.SUCCEEDED})
-_FAILED: Final = frozenset({Outcome.RETRYING, Outcome.DEAD})
+_SUCCEEDED: Final = frozenset({JobOutcome.SUCCEEDED})
+_FAILED: Final = frozenset({JobOutcome.RETRYING, JobOutcome.DEAD})
 Clock = Callable[[], float]
 """Seconds that never go back, such as `time.monotonic`."""
 
@@ -99,22 +99,23 @@ class WorkerFigures:
             self._advance()
             self._in_flight += jobs
 
-    def record(self, outcome: str, seconds: float) -> None:
-        """Note that a started job gave its slot back, after running for `seconds`.
+    def record(self, outcome: str, seconds: float, jobs: int = 1) -> None:
+        """Note that started jobs gave their slots back.
 
         Args:
-            outcome: One of `Outcome`.
-            seconds: How long the handler ran.
+            outcome: One of `JobOutcome`.
+            seconds: How long their handlers ran, together.
+            jobs: How many.
         """
         with self._lock:
             self._advance()
-            self._in_flight -= 1
-            self._processed += 1
+            self._in_flight -= jobs
+            self._processed += jobs
             self._run_seconds += seconds
             if outcome in _SUCCEEDED:
-                self._succeeded += 1
+                self._succeeded += jobs
             elif outcome in _FAILED:
-                self._failed += 1
+                self._failed += jobs
 
     def set_slots(self, slots: int) -> None:
         """Note that there are now so many slots, as when a stuck thread was written off."""

@@ -1,0 +1,1 @@
+"""What people touch: the `headrace` command and the reference pages."""
