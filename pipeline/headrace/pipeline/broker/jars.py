@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -63,7 +62,8 @@ def _fetch_all(folder: Path, missing: Sequence[Jar], kafka: str, progress: Progr
             try:
                 for task in tasks:
                     task.result()
-            except BaseException:
+            except BaseException:  # Ctrl-C too: don't sit out the other jars' retries
+                tally.abandoned.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
@@ -86,10 +86,10 @@ def _persistently(fetch: repository.Fetch, jar: Jar, tally: "_Tally") -> Path:
         try:
             return fetch(jar)
         except (OSError, RuntimeError) as error:
-            if attempt == _TRIES:
+            if attempt == _TRIES or tally.abandoned.is_set():
                 raise _download_error(jar, error) from error
             tally.say(f"{jar.filename}: {_short(error)}; trying again ({attempt} of {_TRIES - 1})")
-            time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            tally.abandoned.wait(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
     raise AssertionError  # pragma: no cover  (the loop returns or raises)
 
 
@@ -116,6 +116,7 @@ class _Tally:
     jars: int
     size: int
     progress: Progress
+    abandoned: threading.Event = field(default_factory=threading.Event)
     _jars_done: int = 0
     _bytes_done: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -203,7 +203,6 @@ def _begun(begin: startup.Startup, version: str, last: State | None) -> BrokerAd
         started_at=time.time(),
         bootstrap=state.bootstrap_of(ports),
     )
-    state.write(place.state, known)
     _await(options, place, known)
     return _address(place, known, started=True)
 
@@ -213,8 +212,9 @@ def _await(options: BrokerOptions, place: Layout, known: State) -> None:
         known.process, known.ports, known.cluster_id, place, options.start_timeout
     )
     try:
+        state.write(place.state, known)
         wait.until_it_serves()
-    except BaseException:  # Ctrl-C too: nobody would know of a half-started broker
+    except BaseException:  # Ctrl-C and a full disk too: nobody would know of the process
         process.end(known.process, _FORGET_TIMEOUT)
         state.write(place.state, known.at(Phase.STOPPED))
         raise
