@@ -72,6 +72,23 @@ def test_a_dead_process_awaiting_its_burial_is_not_alive() -> None:
         assert process.started_of(child.pid) is None
 
 
+HEADLESS = """
+import ctypes, sys, threading
+threading.Thread(target=lambda: sys.stdin.read(1)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc shows it")
+def test_a_process_that_lost_only_its_main_thread_is_alive_for_it_holds_its_ports() -> None:
+    with subprocess.Popen([sys.executable, "-c", HEADLESS], stdin=subprocess.PIPE) as child:
+        stat = Path(f"/proc/{child.pid}/stat")
+        while stat.read_text("utf-8").rpartition(")")[2].split()[0] != "Z":
+            assert child.poll() is None
+        assert process.started_of(child.pid) is not None
+        child.kill()
+
+
 def test_both_ways_to_tell_when_a_process_began_agree_on_who_lives() -> None:
     assert process._started_by_ps(os.getpid()) == process._started_by_ps(os.getpid()) is not None
     assert process._started_by_ps(2**22 - 3) is None
