@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from headrace.pipeline import broker
-from headrace.pipeline.broker import errors, process, state
+from headrace.pipeline.broker import errors, process, startup, state
 
 
 def state_of(process_id: process.ProcessId) -> state.State:
@@ -147,6 +147,13 @@ def test_a_directory_that_cannot_be_made_is_an_error_naming_it(tmp_path: Path) -
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(errors.DirectoryError, match=r"file.*choose another directory"):
         broker.start(broker.BrokerOptions(directory=tmp_path / "file" / "below"))
+
+
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    ids = {startup.new_cluster_id() for _ in range(1_000)}
+    assert len(ids) == 1_000
+    assert not any(each.startswith("-") for each in ids)
+    assert {len(each) for each in ids} == {22}
 
 
 class Usage(NamedTuple):

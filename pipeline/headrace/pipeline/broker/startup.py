@@ -58,7 +58,7 @@ class Startup:
             StartError: Kafka refused to format it.
         """
         known = _formatted_id(self.layout.formatted)
-        return known if known is not None else self._format(_new_cluster_id())
+        return known if known is not None else self._format(new_cluster_id())
 
     def _format(self, cluster_id: str) -> str:
         self.options.progress("Preparing a new data directory")
@@ -190,5 +190,12 @@ def _formatted_id(path: Path) -> str | None:
     )
 
 
-def _new_cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+def new_cluster_id() -> str:
+    """A random id as Kafka makes them: 16 bytes in URL-safe base64, never a leading dash.
+
+    One in 64 would begin with a dash, which the storage tool takes for an option.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
