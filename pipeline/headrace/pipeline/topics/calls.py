@@ -1,0 +1,85 @@
+"""Kafka's admin API: bounded in time, many topics at once, errors that help."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+from headrace.pipeline.errors import TopicError
+from headrace.pipeline.kafka import make_admin
+from headrace.pipeline.kafka_faults import explain, kafka_error
+from headrace.pipeline.settings import KafkaSettings
+
+TIMEOUT: Final = timedelta(seconds=15)
+"""For one call. Longer than a leader election, shorter than a person's patience."""
+_T = TypeVar("_T")
+
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+
+class AdminCalls:
+    """What reading and changing a cluster share. Thread-safe.
+
+    Every method raises KafkaUnavailableError when there is no answer in time, RightsError when
+    the user may not, and TopicError when Kafka refuses; each names the topic or group.
+    """
+
+    def __init__(self, kafka: KafkaSettings, timeout: timedelta = TIMEOUT) -> None:
+        self.kafka = kafka
+        self.admin = make_admin(kafka)
+        self.seconds = timeout.total_seconds()
+
+    @property
+    def bound(self) -> Mapping[str, Any]:
+        """The time limit, as the admin API takes it."""
+        return {"request_timeout": self.seconds}
+
+    def descriptions(self, topics: Iterable[str]) -> Mapping[str, Any]:
+        """Describe those of the topics that exist, without their settings."""
+        names = list(topics)
+        if not names:
+            return {}
+        futures = self.admin.describe_topics(TopicCollection(names), **self.bound)
+        found = {name: self._unless_missing(name, futures[name]) for name in names}
+        return {name: topic for name, topic in found.items() if topic is not None}
+
+    def result(self, doing: str, future: "Future[_T]") -> _T:
+        """Wait for one answer; `doing` says what was asked, for the error."""
+        try:
+            return future.result()
+        except KafkaException as error:
+            raise explain(doing, kafka_error(error), self.kafka) from error
+
+    def all_done(
+        self,
+        doing: str,
+        futures: Mapping[str, "Future[Any]"],
+        wait: Callable[[str, "Future[Any]"], None] = lambda _, future: future.result(),
+    ) -> None:
+        """Wait for all answers, then raise for all that failed: what can be done is done."""
+        errors = []
+        for name, future in futures.items():
+            try:
+                wait(name, future)
+            except KafkaException as error:
+                errors.append(explain(f"{doing} {name}", kafka_error(error), self.kafka))
+        if errors:
+            raise type(errors[0])("\n".join(str(error) for error in errors))
+
+    def _unless_missing(self, topic: str, future: "Future[_T]") -> _T | None:
+        try:
+            return future.result()
+        except KafkaException as error:
+            reason = kafka_error(error)
+            if reason.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return None
+            raise explain(f"describing topic {topic}", reason, self.kafka) from error
+
+
+def is_code(error: TopicError, code: int) -> bool:
+    """Tell whether this is what Kafka answered."""
+    cause = error.__cause__
+    return isinstance(cause, KafkaException) and kafka_error(cause).code() == code

@@ -1,0 +1,98 @@
+"""Looking at the cluster: a plan for it, or the refusal to start without its topics."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from headrace.pipeline.errors import LoadError, TopicError
+from headrace.pipeline.loading import reference_of
+from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.queues import Lane
+from headrace.pipeline.schema_topic import declared_schemas
+from headrace.pipeline.settings import KafkaSettings, TopicSettings
+from headrace.pipeline.topics.calls import TIMEOUT, AdminCalls
+from headrace.pipeline.topics.compare import compare
+from headrace.pipeline.topics.offsets import Start
+from headrace.pipeline.topics.plan import TopicPlan
+from headrace.pipeline.topics.reading import ClusterReader
+from headrace.pipeline.topics.wanted import wanted
+from headrace.pipeline.topology import TIERS, Topology
+
+
+def plan_topics(
+    pipeline: Pipeline,
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    *,
+    grow: bool = False,
+    start: Start | None = None,
+) -> TopicPlan:
+    """Compare the pipeline's topics with the cluster. Changes nothing.
+
+    Args:
+        pipeline: The declaration.
+        kafka: Where Kafka is.
+        topics: What topics must be like.
+        grow: Whether partitions may be added.
+        start: Where a group begins whose offset is lost: with `earliest`, every record that is
+            kept, or with `latest`, those to come. None refuses to guess.
+
+    Raises:
+        SettingsError: The settings would lose jobs, or make topics that nobody can write to.
+        FingerprintCollisionError: Two declared schemas share a fingerprint and differ.
+        KafkaUnavailableError: Kafka gave no answer in time.
+        TopicError: Kafka refused to say, such as for a missing right.
+    """
+    wishes = wanted(pipeline, topics)
+    declared = declared_schemas(pipeline)
+    state = ClusterReader(kafka).state(pipeline.topology, wishes)
+    return compare(pipeline.topology, wishes, declared, state, grow=grow, start=start)
+
+
+def check_topics(
+    pipeline: Pipeline,
+    kafka: KafkaSettings,
+    lanes: Iterable[Lane] | None = None,
+    *,
+    timeout: timedelta = TIMEOUT,
+) -> None:
+    """Make sure that the topics exist which a process is about to use: one call, some 10 ms.
+
+    Args:
+        pipeline: The declaration.
+        kafka: Where Kafka is.
+        lanes: The lanes that the process serves or writes to, with their dead letters; all when
+            not given. The delay tiers, events and compacted topics are always looked for.
+        timeout: How long Kafka may take to answer.
+
+    Raises:
+        TopicError: Topics are missing: names them, and the command that makes them.
+        RightsError: The user may not see a topic.
+        KafkaUnavailableError: Kafka gave no answer in time; trying again may help.
+    """
+    needed = _needed(pipeline.topology, lanes)
+    found = AdminCalls(kafka, timeout).descriptions(needed)
+    missing = [topic for topic in needed if topic not in found]
+    if missing:
+        raise TopicError(
+            f"pipeline {pipeline.name!r} lacks {len(missing)} of its topics: {', '.join(missing)}; "
+            f"make them with `headrace topics apply {_reference(pipeline)}`"
+        )
+
+
+def _needed(topology: Topology, lanes: Iterable[Lane] | None) -> list[str]:
+    served = tuple(topology.lanes() if lanes is None else lanes)
+    dead = dict.fromkeys(topology.dead_letters(lane.queue) for lane in served)
+    common = (topology.events, topology.control, topology.schemas, topology.workers)
+    return [
+        *(lane.topic for lane in served),
+        *dead,
+        *(topology.tier(tier) for tier in TIERS),
+        *common,
+    ]
+
+
+def _reference(pipeline: Pipeline) -> str:
+    try:
+        return reference_of(pipeline)
+    except LoadError:
+        return "module:attribute"

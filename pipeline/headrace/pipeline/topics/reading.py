@@ -1,0 +1,150 @@
+"""Reading what a cluster is like, in few calls."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, Final
+
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    TopicPartition,
+)
+
+from headrace.pipeline.compacted import read_latest
+from headrace.pipeline.errors import RightsError, TopicError
+from headrace.pipeline.schema_topic import read_records
+from headrace.pipeline.topics.api import EARLIEST, LATEST, ConfigResource, ResourceType
+from headrace.pipeline.topics.calls import AdminCalls, Place, is_code
+from headrace.pipeline.topics.control import counts_in
+from headrace.pipeline.topics.state import ClusterState, Span, TopicState
+from headrace.pipeline.topics.wanted import WantedTopic
+from headrace.pipeline.topology import Topology
+
+_NOBODY: Final = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
+
+
+class ClusterReader(AdminCalls):
+    """Reads topics, settings, groups and offsets. Errors as of `AdminCalls`."""
+
+    def state(self, topology: Topology, wanted: Iterable[WantedTopic]) -> ClusterState:
+        """Read everything that a plan is made from."""
+        wishes = tuple(wanted)
+        topics = self.topics(topic.name for topic in wishes)
+        read = {topic.name: topic.group for topic in wishes if topic.group and topic.name in topics}
+        committed = self.committed(set(read.values()))
+        missing = {
+            (topic, partition): group
+            for topic, group in read.items()
+            for partition in range(topics[topic].partitions)
+            if (topic, partition) not in committed[group]
+        }
+        compacted = {topology.control, topology.schemas} & set(topics)
+        records = read_latest(self.kafka, sorted(compacted))
+        return ClusterState(
+            topics=topics,
+            default_replicas=None if len(topics) == len(wishes) else self.default_replicas(),
+            committed=committed,
+            spans=self.spans(missing),
+            live_groups=self.live(set(missing.values())),
+            known_partitions=counts_in(records.get(topology.control, {})),
+            schemas=read_records(records.get(topology.schemas, {})),
+        )
+
+    def topics(self, names: Iterable[str]) -> Mapping[str, TopicState]:
+        """Describe those of the topics that exist."""
+        found = self.descriptions(names)
+        configs = self._configs(found)
+        return {
+            name: TopicState(
+                partitions=len(topic.partitions),
+                replicas=min(len(partition.replicas) for partition in topic.partitions),
+                config=configs[name],
+            )
+            for name, topic in found.items()
+        }
+
+    def default_replicas(self) -> int | None:
+        """Learn how many replicas a topic gets that names no number; None if we may not know."""
+        nodes = self.admin.describe_cluster(**self.bound)
+        broker = self.result("describing the cluster", nodes).nodes[0].id
+        resource = ConfigResource(ResourceType.BROKER, str(broker))
+        future = self.admin.describe_configs([resource], **self.bound)[resource]
+        try:
+            entries = self.result(f"reading the settings of broker {broker}", future)
+        except RightsError:
+            return None
+        entry = entries.get("default.replication.factor")
+        return int(entry.value) if entry is not None and entry.value else None
+
+    def committed(self, groups: Iterable[str]) -> Mapping[str, Mapping[Place, int]]:
+        """Read the offsets of groups; a group that does not exist has none."""
+        futures = {
+            group: self.admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], **self.bound
+            )[group]
+            for group in groups
+        }
+        return {group: self._offsets_of(group, future) for group, future in futures.items()}
+
+    def live(self, groups: Iterable[str]) -> frozenset[str]:
+        """Find the groups that have members.
+
+        Call `committed` first: on a new cluster this call alone waits for its whole timeout.
+        """
+        names = list(groups)
+        if not names:
+            return frozenset()
+        futures = self.admin.describe_consumer_groups(names, **self.bound)
+        states = {name: self._state_of(name, futures[name]) for name in names}
+        return frozenset(name for name, state in states.items() if state not in _NOBODY)
+
+    def spans(self, places: Iterable[Place]) -> Mapping[Place, Span]:
+        """Read what partitions hold: first offset and end."""
+        wanted = [TopicPartition(*place) for place in places]
+        if not wanted:
+            return {}
+        starts, ends = (
+            self.admin.list_offsets(dict.fromkeys(wanted, spec), **self.bound)
+            for spec in (EARLIEST, LATEST)
+        )
+        return {
+            (place.topic, place.partition): Span(
+                self.result(f"reading the start of {place.topic}", starts[place]).offset,
+                self.result(f"reading the end of {place.topic}", ends[place]).offset,
+            )
+            for place in wanted
+        }
+
+    def _configs(self, topics: Iterable[str]) -> Mapping[str, Mapping[str, str | None]]:
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        if not resources:
+            return {}
+        futures = self.admin.describe_configs(resources, **self.bound)
+        configs = {
+            each.name: self.result(f"reading the settings of topic {each.name}", future)
+            for each, future in futures.items()
+        }
+        return {
+            topic: {name: entry.value for name, entry in entries.items()}
+            for topic, entries in configs.items()
+        }
+
+    def _offsets_of(self, group: str, future: "Future[Any]") -> Mapping[Place, int]:
+        try:
+            found = self.result(f"reading offsets of group {group}", future)
+        except TopicError as error:
+            if is_code(error, KafkaError.GROUP_ID_NOT_FOUND):
+                return {}
+            raise
+        places = found.topic_partitions
+        return {(p.topic, p.partition): p.offset for p in places if p.offset >= 0}
+
+    def _state_of(self, group: str, future: "Future[Any]") -> ConsumerGroupState:
+        try:
+            state: ConsumerGroupState = self.result(f"describing group {group}", future).state
+        except TopicError as error:
+            if is_code(error, KafkaError.GROUP_ID_NOT_FOUND):
+                return ConsumerGroupState.DEAD
+            raise
+        return state

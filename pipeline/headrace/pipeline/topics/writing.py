@@ -1,0 +1,145 @@
+"""Changing a cluster: topics, settings, partitions, initial offsets."""
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, Final
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+
+from headrace.pipeline.errors import KafkaUnavailableError
+from headrace.pipeline.kafka_faults import kafka_error
+from headrace.pipeline.topics.api import (
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+from headrace.pipeline.topics.calls import Place
+from headrace.pipeline.topics.reading import ClusterReader
+
+_POLL_SECONDS: Final = 0.02
+
+
+class ClusterWriter(ClusterReader):
+    """Makes and changes topics, and commits offsets; reads as well. Errors as of `AdminCalls`."""
+
+    def create(self, topics: Iterable[NewTopic]) -> frozenset[str]:
+        """Create topics, and give those that were not there before."""
+        new = list(topics)
+        if not new:
+            return frozenset()
+        futures = self.admin.create_topics(new, operation_timeout=self.seconds, **self.bound)
+        there: set[str] = set()
+
+        def wait(name: str, future: "Future[Any]") -> None:
+            try:
+                future.result()
+            except KafkaException as error:
+                if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+                there.add(name)
+
+        self.all_done("creating topic", futures, wait)
+        return frozenset(topic.topic for topic in new) - there
+
+    def grow(self, partitions: Mapping[str, int]) -> None:
+        """Give topics more partitions: the new totals."""
+        if partitions:
+            new = [NewPartitions(topic, total) for topic, total in partitions.items()]
+            self.all_done("adding partitions to", self.admin.create_partitions(new, **self.bound))
+
+    def configure(self, changes: Mapping[str, Mapping[str, str]]) -> None:
+        """Set settings of topics; others keep what they have."""
+        resources = [
+            ConfigResource(
+                ResourceType.TOPIC,
+                topic,
+                incremental_configs=[
+                    ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                    for name, value in settings.items()
+                ],
+            )
+            for topic, settings in changes.items()
+        ]
+        if resources:
+            futures = self.admin.incremental_alter_configs(resources, **self.bound)
+            self.all_done("changing topic", {each.name: future for each, future in futures.items()})
+
+    def commit(self, offsets: Mapping[str, Mapping[Place, int]]) -> Mapping[Place, KafkaError]:
+        """Commit offsets for groups, and give the partitions that were refused, with the reason.
+
+        A coordinator that has not heard of a new topic yet is asked again within the time limit.
+        """
+        deadline = time.monotonic() + self.seconds
+        refused = self._commit_once(offsets)
+        while _unheard(refused) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            again = {
+                group: {place: offset for place, offset in places.items() if place in refused}
+                for group, places in offsets.items()
+            }
+            refused = self._commit_once(again)
+        return refused
+
+    def _commit_once(
+        self, offsets: Mapping[str, Mapping[Place, int]]
+    ) -> Mapping[Place, KafkaError]:
+        futures = {
+            group: self.admin.alter_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group, _positions(places))], **self.bound
+            )[group]
+            for group, places in offsets.items()
+            if places
+        }
+        done = {
+            group: self.result(f"committing offsets of group {group}", future)
+            for group, future in futures.items()
+        }
+        return {
+            (place.topic, place.partition): place.error
+            for each in done.values()
+            for place in each.topic_partitions
+            if place.error is not None
+        }
+
+    def await_leaders(self, partitions: Mapping[str, int]) -> None:
+        """Wait until topics have so many partitions, each with a leader."""
+        deadline = time.monotonic() + self.seconds
+        waiting = dict(partitions)
+        while waiting:
+            found = self.descriptions(waiting)
+            waiting = {
+                topic: count for topic, count in waiting.items() if _led(found.get(topic)) < count
+            }
+            if waiting and time.monotonic() > deadline:
+                raise KafkaUnavailableError(
+                    f"topics {', '.join(sorted(waiting))} were made, but have partitions without a "
+                    f"leader after {self.seconds:.0f} s; check that all brokers run, then apply "
+                    "again"
+                )
+            if waiting:
+                time.sleep(_POLL_SECONDS)
+
+
+def _led(topic: Any | None) -> int:
+    if topic is None:
+        return 0
+    return sum(partition.leader is not None for partition in topic.partitions)
+
+
+def _positions(places: Mapping[Place, int]) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic, partition, offset) for (topic, partition), offset in places.items()
+    ]
+
+
+def _unheard(refused: Mapping[Place, KafkaError]) -> bool:
+    return any(error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART for error in refused.values())
