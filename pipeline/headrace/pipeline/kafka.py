@@ -25,13 +25,14 @@ def bootstrap(settings: KafkaSettings) -> str:
         return settings.bootstrap_servers
     from headrace.pipeline import broker  # noqa: PLC0415 - only where it is needed
 
-    found = broker.running_bootstrap()
-    if found is None:
+    found = broker.status()
+    if found.pid is None or found.bootstrap is None:
         raise SettingsError(
-            "HEADRACE_BOOTSTRAP_SERVERS is empty and no embedded broker runs here: set it to your "
-            "Kafka's host:port, or run `headrace kafka start`"
+            "HEADRACE_BOOTSTRAP_SERVERS is empty and no embedded broker runs here (it is "
+            f"{found.state.value} in {found.directory}): set it to your Kafka's host:port, or run "
+            "`headrace kafka start`"
         )
-    return found
+    return found.bootstrap
 
 
 def _common(settings: KafkaSettings, on_error: ErrorCallback | None) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""The inside of a child process of the process executor."""
+
+import asyncio
+import os
+import threading
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.consumers.clock import now_ms
+from headrace.consumers.lifespans import enter_lifespan
+from headrace.consumers.outcomes import Attempted, Failed, error_info
+from headrace.consumers.running import Call, Runner
+from headrace.pipeline.job import Job
+from headrace.pipeline.known_schemas import known_schemas
+from headrace.pipeline.loading import load_pipeline
+from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.settings import KafkaSettings
+from headrace.producers import Producer, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSetup:
+    """What a child needs to become one."""
+
+    pipeline: str
+    """`module:attribute`."""
+    kafka: KafkaSettings
+    max_result_bytes: int
+    parent: int
+    """The worker's pid: a child whose worker is gone ends itself."""
+
+
+class LazySubmitter:
+    """Publishes child jobs through a producer that is made when first needed."""
+
+    def __init__(self, pipeline: Pipeline, kafka: KafkaSettings) -> None:
+        self._pipeline = pipeline
+        self._kafka = kafka
+        self._producer: Producer | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, job: Job[Any], **options: Any) -> Receipt:
+        """Publish `job`, as `Producer.submit` does."""
+        with self._lock:
+            if self._producer is None:
+                self._producer = Producer(self._pipeline, kafka=self._kafka)
+        return self._producer.submit(job, **options)
+
+    def flush(self) -> None:
+        """Wait until the broker has everything; raises as `Producer.flush` does."""
+        if self._producer is not None:
+            self._producer.flush()
+
+    def close(self) -> None:
+        """Flush and stop."""
+        if self._producer is not None:
+            self._producer.close(timeout=5)
+
+
+class _Child:
+    """One process's runner, loop and lifespan."""
+
+    def __init__(self, setup: ChildSetup) -> None:
+        pipeline = load_pipeline(setup.pipeline)
+        self._loop = asyncio.new_event_loop()
+        self._stack = AsyncExitStack()
+        self._submitter = LazySubmitter(pipeline, setup.kafka)
+        state = self._loop.run_until_complete(enter_lifespan(pipeline, self._stack))
+        schemas = known_schemas(pipeline, setup.kafka)
+        self._runner = Runner(
+            pipeline, schemas, setup.max_result_bytes, state=state, submitter=self._submitter
+        )
+
+    def run(self, call: Call) -> Attempted:
+        started = now_ms()
+        try:
+            if self._runner.pipeline.job_types[call.job_type].is_async:
+                outcome = self._loop.run_until_complete(self._runner.run_async(call))
+            else:
+                outcome = self._runner.run(call)
+            self._submitter.flush()
+        except BaseException as error:
+            outcome = Failed(error_info(error))
+        return Attempted(outcome, started, now_ms())
+
+
+_children: list[_Child] = []
+"""This process's one child, made by `start`: the pool calls plain functions only."""
+
+
+def start(setup: ChildSetup) -> None:
+    """Become a child: leave the worker's process group, import the pipeline, enter its lifespan.
+
+    A signal to the worker's group must reach the worker alone, which then decides what becomes
+    of its children.
+    """
+    os.setpgrp()
+    threading.Thread(target=_follow, args=(setup.parent,), daemon=True).start()
+    _children.append(_Child(setup))
+
+
+def run(call: Call) -> Attempted:
+    """Run one attempt in this child."""
+    return _children[0].run(call)
+
+
+def _follow(parent: int) -> None:
+    """End this process when its worker has died: its result could reach nobody."""
+    while True:
+        time.sleep(0.5)
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            os._exit(70)

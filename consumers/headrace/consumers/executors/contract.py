@@ -1,0 +1,49 @@
+"""What the rest of a worker knows of an executor."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from headrace.consumers.outcomes import Attempted
+from headrace.consumers.records import JobRecord
+from headrace.consumers.running import Call
+
+Report = Callable[[JobRecord, Attempted], None]
+"""Takes the result of a started job, exactly once, from any thread; must not block."""
+
+
+class Executor(Protocol):
+    """Runs attempts. Every started record is reported exactly once, whatever happens to it.
+
+    The one exception is `stop` with its time over: what still runs then is not reported, so it
+    is not committed, and is read again by whoever owns the partition next.
+    """
+
+    def start(self, record: JobRecord) -> None:
+        """Start an attempt; called from any thread, must not block."""
+        ...
+
+    def check(self) -> None:
+        """Look after timeouts that nobody else watches; called several times a second."""
+        ...
+
+    def stop(self, *, at_once: bool) -> None:
+        """End. Running attempts are cancelled where that is possible; `at_once` waits for none."""
+        ...
+
+
+def call_of(record: JobRecord) -> Call:
+    """Say what is to be run, without the parts of a record that only its worker needs."""
+    job = record.headers
+    return Call(
+        job.job_type,
+        job.job_id,
+        record.payload,
+        job.attempt,
+        record.lane.queue,
+        record.lane.priority,
+        job.tenant,
+        record.key,
+        job.created,
+        record.timeout,
+        job.extra,
+    )

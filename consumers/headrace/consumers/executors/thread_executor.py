@@ -1,0 +1,123 @@
+"""Plain functions: threads. A thread cannot be killed, so a job over its time costs its thread."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from headrace.consumers.clock import now_ms
+from headrace.consumers.executors.contract import Report, call_of
+from headrace.consumers.outcomes import Attempted, TimedOut
+from headrace.consumers.records import JobRecord
+from headrace.consumers.running import Runner
+from headrace.pipeline.context import JobContext
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    record: JobRecord
+    started: int
+    deadline: float
+    context: JobContext | None = None
+
+
+class ThreadExecutor:
+    """Runs plain functions in threads, made when first needed, up to the number of slots.
+
+    A job over its time is reported as timed out while its thread still runs: the thread is
+    written off, its later result is ignored, and another thread takes its place. `on_lost` is
+    told how many are written off and still stuck.
+    """
+
+    def __init__(
+        self, runner: Runner, report: Report, threads: int, on_lost: Callable[[int], None]
+    ) -> None:
+        self._runner = runner
+        self._report = report
+        self._limit = threads
+        self._on_lost = on_lost
+        self._inbox: SimpleQueue[JobRecord | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._alive = 0
+        self._idle = 0
+        self._running: dict[int, _Running] = {}
+        self._lost: set[int] = set()
+        self._stopping = False
+
+    @property
+    def lost(self) -> int:
+        """Threads that are still stuck in jobs whose time is over."""
+        return len(self._lost)
+
+    def start(self, record: JobRecord) -> None:
+        """Queue an attempt for the next free thread."""
+        self._inbox.put(record)
+        with self._lock:
+            needed = self._inbox.qsize() > self._idle and self._alive < self._limit
+            if needed:
+                self._alive += 1
+        if needed:
+            self._add_thread()
+
+    def check(self) -> None:
+        """Write off the threads whose jobs are over their time."""
+        now = time.monotonic()
+        for thread, running in list(self._running.items()):
+            if now >= running.deadline:
+                self._write_off(thread, running)
+
+    def stop(self, *, at_once: bool) -> None:
+        """End idle threads. A running one ends with its job, or with the process."""
+        self._stopping = True
+        for running in list(self._running.values()):
+            if running.context is not None:
+                running.context.stopping = True
+        for _ in range(self._alive):
+            self._inbox.put(None)
+
+    def _add_thread(self) -> None:
+        threading.Thread(target=self._main, name="headrace-job", daemon=True).start()
+
+    def _main(self) -> None:
+        me = threading.get_ident()
+        while True:
+            self._idle += 1
+            record = self._inbox.get()
+            self._idle -= 1
+            if record is None or self._stopping:
+                return
+            self._attempt(me, record)
+            with self._lock:
+                if me in self._lost:
+                    self._lost.discard(me)
+                    break
+        self._on_lost(self.lost)
+
+    def _attempt(self, me: int, record: JobRecord) -> None:
+        started = now_ms()
+        running = _Running(record, started, time.monotonic() + record.timeout)
+
+        def watch(context: JobContext) -> None:
+            running.context = context
+
+        self._running[me] = running
+        outcome = self._runner.run(call_of(record), watch)
+        with self._lock:
+            mine = self._running.pop(me, None) is running
+        if mine:
+            self._report(record, Attempted(outcome, started, now_ms()))
+
+    def _write_off(self, thread: int, running: _Running) -> None:
+        with self._lock:
+            if self._running.get(thread) is not running:
+                return
+            del self._running[thread]
+            self._lost.add(thread)
+        if running.context is not None:
+            running.context.stopping = True
+        record = running.record
+        self._report(record, Attempted(TimedOut(record.timeout), running.started, now_ms()))
+        self._on_lost(self.lost)
+        if not self._stopping:
+            self._add_thread()

@@ -1,0 +1,142 @@
+"""Hand-overs: a retry or a dead letter changes hands with its source offset, or not at all.
+
+One Kafka transaction writes the record to its new topic, the transition to the events topic, and
+the source partition's commit. Readers of delay tiers and dead letters read committed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from headrace.consumers.execution import HandOver
+
+_LOG = structlog.get_logger("headrace.handover")
+_TIMEOUT = 5.0
+"""Seconds that one step of a transaction may take before the lane goes on and tries again: far
+below `max.poll.interval.ms`, so that a slow broker never costs the lane its partitions."""
+
+
+class End(StrEnum):
+    """How a transaction ended."""
+
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    UNKNOWN = "unknown"
+    """The commit was sent and not answered: it may have happened. Ask `resume` until it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverResult:
+    """How it ended and, if not well, why."""
+
+    end: End
+    reason: str = ""
+
+
+class HandOvers:
+    """The transactional writer of one lane thread. Owned by that thread.
+
+    Args:
+        make_producer: Makes a transactional producer; called when first needed, and again after
+            a fatal error.
+    """
+
+    def __init__(self, make_producer: Callable[[], Producer]) -> None:
+        self._make_producer = make_producer
+        self._producer: Producer | None = None
+        self._refusals: list[str] = []
+
+    def hand_over(
+        self,
+        records: Sequence[HandOver],
+        offsets: Sequence[TopicPartition],
+        group: Any,
+    ) -> HandOverResult:
+        """Write the records and commit the offsets, atomically.
+
+        Args:
+            records: What changes hands.
+            offsets: The commits of the source partitions, with their metadata.
+            group: The consumer's group metadata, captured before the poll that last proved its
+                ownership: so a member that lost its partitions meanwhile is refused.
+        """
+        self._refusals.clear()
+        try:
+            producer = self._ready()
+            producer.begin_transaction()
+        except KafkaException as error:
+            return self._failed_to_begin(error)
+        try:
+            for record in records:
+                producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    headers=record.headers,
+                    on_delivery=self._answered,
+                )
+            producer.send_offsets_to_transaction(list(offsets), group, _TIMEOUT)
+        except (KafkaException, BufferError) as error:
+            return self._abort(producer, error)
+        return self._commit(producer)
+
+    def resume(self, landed: Callable[[], bool]) -> HandOverResult:
+        """Learn how a transaction of unknown end has ended.
+
+        Args:
+            landed: Asks the broker whether the commits of that transaction are there; used when
+                its producer is gone, after a new one with the same id has ended it.
+        """
+        if self._producer is not None:
+            return self._commit(self._producer)
+        try:
+            self._ready()
+            end = End.COMMITTED if landed() else End.ABORTED
+            return HandOverResult(end, "its producer was fenced or failed")
+        except KafkaException as error:
+            return HandOverResult(End.UNKNOWN, self._reason(error))
+
+    def _commit(self, producer: Producer) -> HandOverResult:
+        try:
+            producer.commit_transaction(_TIMEOUT)
+            return HandOverResult(End.COMMITTED)
+        except KafkaException as error:
+            cause: KafkaError = error.args[0]
+            if cause.txn_requires_abort():
+                return self._abort(producer, error)
+            if cause.fatal():
+                self._producer = None
+                return HandOverResult(End.UNKNOWN, self._reason(error))
+            return HandOverResult(End.UNKNOWN, self._reason(error))
+
+    def _abort(self, producer: Producer, error: Exception) -> HandOverResult:
+        reason = self._reason(error)
+        try:
+            producer.abort_transaction(_TIMEOUT)
+        except KafkaException as failure:
+            # Whatever state it is in, a new producer with the same id fences it and aborts.
+            _LOG.warning("a transaction could not be aborted", error=str(failure))
+            self._producer = None
+        return HandOverResult(End.ABORTED, reason)
+
+    def _failed_to_begin(self, error: KafkaException) -> HandOverResult:
+        self._producer = None
+        return HandOverResult(End.ABORTED, self._reason(error))
+
+    def _ready(self) -> Producer:
+        if self._producer is None:
+            producer = self._make_producer()
+            producer.init_transactions(_TIMEOUT)
+            self._producer = producer
+        return self._producer
+
+    def _answered(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None and error.code() != KafkaError._PURGE_QUEUE:  # noqa: SLF001
+            self._refusals.append(f"{message.topic()}: {error.str()}")
+
+    def _reason(self, error: Exception) -> str:
+        return "; ".join(self._refusals[:3]) or str(error)

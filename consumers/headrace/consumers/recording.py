@@ -1,0 +1,346 @@
+"""Recording what became of jobs: hand-overs and transitions first, the commit after them.
+
+For every record of a lane, in this order:
+
+1. its hand-over, if it has one, in a transaction together with its transition and the commit; or
+2. its transition, stored by the broker; then
+3. its offset finished in the ledger; then
+4. the partition's commit, whenever the last one has been answered.
+
+So no commit ever covers a job whose outcome is not stored.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from headrace.consumers.commit import Commit
+from headrace.consumers.commit_metadata import MetadataTooLargeError
+from headrace.consumers.execution import HandOver, Settled
+from headrace.consumers.figures import LaneFigures
+from headrace.consumers.handover import End, HandOvers
+from headrace.consumers.partitions import OwnedPartition, Partitions
+from headrace.consumers.transition_log import TransitionLog
+from headrace.schemas.transitions import encode_batch
+
+_LOG = structlog.get_logger("headrace.recording")
+COMMIT_INTERVAL = 0.1
+"""Seconds between plain commits: what is finished since then is what a crash runs again."""
+MAX_HAND_OVERS = 200
+"""Records in one transaction."""
+_LONGEST_PAUSE = 5.0
+"""Seconds between tries of a hand-over that does not go through."""
+
+_Commits = list[tuple[OwnedPartition, Commit]]
+
+
+class Recorder:
+    """Records the outcomes of one lane. Owned by the lane's thread.
+
+    Args:
+        partitions: What the lane owns.
+        handovers: The transactional writer.
+        transitions: The way to the events topic; None publishes no transitions.
+        events: The events topic, for transitions that go with a hand-over.
+        figures: Where it is counted.
+    """
+
+    def __init__(
+        self,
+        partitions: Partitions,
+        handovers: HandOvers,
+        transitions: TransitionLog | None,
+        events: str,
+        figures: LaneFigures,
+    ) -> None:
+        self._partitions = partitions
+        self._handovers = handovers
+        self._transitions = transitions
+        self._events = events
+        self._figures = figures
+        self._waiting: deque[Settled] = deque()
+        self._limit = MAX_HAND_OVERS
+        self._next_try = 0.0
+        self._pause = 0.0
+        self._unresolved: _Commits = []
+        self._undecided: list[Settled] = []
+        self._committing: dict[int, tuple[OwnedPartition, Commit]] = {}
+        self._next_commit = 0.0
+        self._membership: Any = None
+        self._consumer: Consumer | None = None
+
+    def belong_to(self, consumer: Consumer) -> None:
+        """Take the consumer whose partitions these are."""
+        self._consumer = consumer
+
+    def prove_membership(self) -> None:
+        """Note the group membership. Call it right before each poll.
+
+        A poll serves the rebalances that came before it, so after it the partitions still owned
+        are those of this membership, or the broker refuses it: a member that slept through the
+        loss of its partitions cannot hand over with a fresh membership.
+        """
+        assert self._consumer is not None
+        self._membership = self._consumer.consumer_group_metadata()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be recorded."""
+        transitions = self._transitions is None or self._transitions.idle
+        return transitions and not (self._waiting or self._unresolved or self._committing)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is expected within milliseconds."""
+        return not self.idle and not self._pause
+
+    def add(self, settled: Settled) -> None:
+        """Take what became of a record. Of a closed assignment, it is fenced."""
+        if settled.assignment.closed:
+            self._figures.fenced += 1
+            return
+        self._count(settled)
+        if settled.handover is not None:
+            self._waiting.append(settled)
+        elif self._transitions is not None:
+            self._transitions.add(settled)
+        else:
+            self._finish((settled,))
+
+    def announce(self, settled: Settled) -> None:
+        """Publish a transition that finishes nothing."""
+        if self._transitions is not None:
+            self._transitions.add(settled)
+
+    def step(self) -> None:
+        """Do what can be done now without waiting: hand over, publish, finish, commit."""
+        now = time.monotonic()
+        self._hand_over(now)
+        if self._transitions is not None:
+            self._transitions.publish()
+            self._finish(self._transitions.acknowledged())
+        if now >= self._next_commit:
+            self._next_commit = now + COMMIT_INTERVAL
+            self._commit()
+
+    def commit_finally(self, numbers: Sequence[int]) -> None:
+        """Commit partitions that are about to be given up, and wait for the answer."""
+        assert self._consumer is not None
+        commits: list[TopicPartition] = []
+        for number in numbers:
+            owned = self._partitions.owned.get(number)
+            if owned is None:
+                continue
+            outstanding = self._committing.pop(number, None)
+            if outstanding is not None:
+                # Sent before this one on the same connection: whatever became of it is overwritten.
+                owned.ledger.commit_failed(outstanding[1])
+            commit = self._next(owned)
+            if commit is not None:
+                commits.append(self._position(number, commit))
+        if not commits:
+            return
+        try:
+            self._consumer.commit(offsets=commits, asynchronous=False)
+        except KafkaException as error:
+            self._figures.commit_failures += 1
+            _LOG.warning(
+                "the last commit of partitions that are given up failed: their jobs since the "
+                "commit before run again",
+                topic=self._partitions.topic,
+                partitions=list(numbers),
+                error=str(error),
+            )
+
+    def on_commit(self, error: KafkaError | None, answered: Sequence[TopicPartition]) -> None:
+        """Take the answer to a plain commit. Called by the client inside a poll."""
+        for position in answered:
+            pending = self._committing.pop(position.partition, None)
+            if pending is None or pending[0].assignment.closed:
+                continue
+            owned, commit = pending
+            failure = error or position.error
+            if failure is None:
+                owned.ledger.committed(commit)
+                self._figures.commits += 1
+            else:
+                owned.ledger.commit_failed(commit)
+                self._figures.commit_failures += 1
+                _LOG.warning(
+                    "a commit failed and is tried again",
+                    topic=position.topic,
+                    partition=position.partition,
+                    offset=commit.offset,
+                    error=str(failure),
+                )
+
+    def _count(self, settled: Settled) -> None:
+        transition = settled.transition
+        figures = self._figures
+        what = (transition.job_type, transition.state)
+        figures.outcomes[what] = figures.outcomes.get(what, 0) + 1
+        if settled.seconds:
+            spent = figures.seconds.get(transition.job_type, 0.0)
+            figures.seconds[transition.job_type] = spent + settled.seconds
+
+    def _finish(self, stored: Iterable[Settled]) -> None:
+        for settled in stored:
+            if settled.announcement:
+                continue
+            if settled.assignment.closed:
+                self._figures.fenced += 1
+                continue
+            self._partitions.owned[settled.partition].ledger.finish(settled.offset)
+
+    def _commit(self) -> None:
+        assert self._consumer is not None
+        positions: list[TopicPartition] = []
+        for number, owned in self._partitions.owned.items():
+            commit = self._next(owned)
+            if commit is not None:
+                self._committing[number] = (owned, commit)
+                positions.append(self._position(number, commit))
+        if not positions:
+            return
+        try:
+            self._consumer.commit(offsets=positions, asynchronous=True)
+        except KafkaException as error:
+            self.on_commit(error.args[0], positions)
+
+    def _next(self, owned: OwnedPartition, handing_over: Sequence[int] = ()) -> Commit | None:
+        try:
+            return owned.ledger.commit(handing_over)
+        except MetadataTooLargeError as error:
+            _LOG.debug("a commit waits for running jobs", partition=owned.number, why=str(error))
+            return None
+
+    def _position(self, number: int, commit: Commit) -> TopicPartition:
+        return TopicPartition(self._partitions.topic, number, commit.offset, commit.metadata)
+
+    def _hand_over(self, now: float) -> None:
+        if self._unresolved:
+            self._resolve(now)
+            return
+        if not self._waiting or now < self._next_try or self._membership is None:
+            return
+        chosen, commits = self._choose()
+        if not chosen:
+            return
+        records = [settled.handover for settled in chosen if settled.handover is not None]
+        if self._transitions is not None:
+            payload = encode_batch(settled.transition for settled in chosen)
+            records.append(HandOver("transition", self._events, None, payload, []))
+        positions = [self._position(owned.number, commit) for owned, commit in commits]
+        result = self._handovers.hand_over(records, positions, self._membership)
+        self._figures.handover_seconds += time.monotonic() - now
+        self._ended(result.end, result.reason, chosen, commits, now)
+
+    def _choose(self) -> tuple[list[Settled], _Commits]:
+        """Take what can go into one transaction: of partitions without an outstanding commit."""
+        by_partition: dict[int, list[Settled]] = {}
+        skipped: list[Settled] = []
+        for _ in range(len(self._waiting)):
+            settled = self._waiting.popleft()
+            if settled.assignment.closed:
+                self._figures.fenced += 1
+            elif (
+                settled.partition in self._committing
+                or sum(map(len, by_partition.values())) >= self._limit
+            ):
+                skipped.append(settled)
+            else:
+                by_partition.setdefault(settled.partition, []).append(settled)
+        self._waiting.extend(skipped)
+        chosen: list[Settled] = []
+        commits: _Commits = []
+        for number, group in by_partition.items():
+            owned = self._partitions.owned[number]
+            commit = self._next(owned, [settled.offset for settled in group])
+            if commit is None:
+                self._waiting.extend(group)
+            else:
+                chosen.extend(group)
+                commits.append((owned, commit))
+        return chosen, commits
+
+    def _ended(
+        self, end: End, reason: str, chosen: list[Settled], commits: _Commits, now: float
+    ) -> None:
+        match end:
+            case End.COMMITTED:
+                self._settle(commits, landed=True)
+                for settled in chosen:
+                    kind = settled.handover.kind if settled.handover else ""
+                    self._figures.handovers[kind] = self._figures.handovers.get(kind, 0) + 1
+                self._went_through()
+            case End.ABORTED:
+                self._settle(commits, landed=False)
+                self._waiting.extend(chosen)
+                self._postpone(reason, now)
+            case End.UNKNOWN:
+                self._unresolved = commits
+                self._undecided = chosen
+                self._postpone(reason, now)
+
+    def _resolve(self, now: float) -> None:
+        """Learn how a transaction of unknown end has ended; until then nothing else is committed."""
+        if now < self._next_try:
+            return
+        result = self._handovers.resume(self._landed)
+        commits, chosen = self._unresolved, self._undecided
+        if result.end is End.UNKNOWN:
+            self._postpone(result.reason, now)
+            return
+        self._unresolved, self._undecided = [], []
+        self._ended(result.end, result.reason, chosen, commits, now)
+
+    def _landed(self) -> bool:
+        """Ask the broker whether the unresolved commits are there."""
+        assert self._consumer is not None
+        wanted = [
+            (owned, commit) for owned, commit in self._unresolved if not owned.assignment.closed
+        ]
+        if not wanted:
+            return False
+        asked = [TopicPartition(self._partitions.topic, owned.number) for owned, _ in wanted]
+        found = self._consumer.committed(asked, timeout=5)
+        return all(
+            (position.offset, position.metadata) == (commit.offset, commit.metadata)
+            for position, (_, commit) in zip(found, wanted, strict=True)
+        )
+
+    def _settle(self, commits: _Commits, *, landed: bool) -> None:
+        for owned, commit in commits:
+            if owned.assignment.closed:
+                continue
+            if landed:
+                owned.ledger.committed(commit)
+            else:
+                owned.ledger.commit_failed(commit)
+
+    def _went_through(self) -> None:
+        if self._figures.blocked:
+            _LOG.info("hand-overs go through again", topic=self._partitions.topic)
+        self._figures.blocked = ""
+        self._pause = 0.0
+        self._limit = min(MAX_HAND_OVERS, self._limit * 2)
+
+    def _postpone(self, reason: str, now: float) -> None:
+        """Try again later, first one record at a time: one that is refused stops no other."""
+        self._figures.handover_failures += 1
+        if not self._figures.blocked:
+            _LOG.warning(
+                "a hand-over to the delay tiers or dead letters failed: its partition waits, "
+                "nothing is lost; check the topics, their size limits and this worker's rights",
+                topic=self._partitions.topic,
+                reason=reason,
+            )
+        self._figures.blocked = reason
+        self._pause = min(_LONGEST_PAUSE, max(0.1, self._pause * 2))
+        self._next_try = now + self._pause
+        self._limit = 1
+        self._waiting.rotate(-1)

@@ -1,0 +1,54 @@
+"""A job as a worker has it: one frozen record, from the poll to the recorded outcome."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from headrace.pipeline.job_types import JobType
+from headrace.pipeline.queues import Lane
+from headrace.schemas.headers import JobHeaders
+
+
+@dataclass(slots=True, eq=False)
+class Assignment:
+    """One ownership of one partition: from being assigned to being revoked or lost.
+
+    A result whose assignment is closed is fenced: it belongs to nobody's ledger any more.
+    """
+
+    partition: int
+    epoch: int
+    closed: bool = False
+
+
+class JobRecord(NamedTuple):
+    """One record of a lane that is a job: what it says and where it lies."""
+
+    headers: JobHeaders
+    key: bytes
+    payload: bytes
+    lane: Lane
+    partition: int
+    offset: int
+    assignment: Assignment
+    job_type: JobType[..., ..., Any, Any]
+    timeout: float
+    """Seconds that one attempt may take."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that holding it costs, roughly."""
+        return len(self.payload) + len(self.key) + 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as it lies on the lane, for what cannot be read as a job."""
+
+    key: bytes | None
+    payload: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    lane: Lane
+    partition: int
+    offset: int
+    timestamp: int
+    assignment: Assignment = field(compare=False)

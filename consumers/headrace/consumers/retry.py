@@ -1,0 +1,114 @@
+"""Where it is decided what becomes of a job after an attempt: done, again, or dead."""
+
+import random
+from datetime import timedelta
+
+from headrace.consumers.outcomes import (
+    Attempted,
+    Bury,
+    ComeBack,
+    Decision,
+    Died,
+    ErrorInfo,
+    Failed,
+    Finish,
+    GiveBack,
+    HoldHere,
+    Interrupted,
+    Rejected,
+    RetryAsked,
+    Snoozed,
+    Succeeded,
+    TimedOut,
+    Unavailable,
+    Undecodable,
+    UnknownToWorker,
+)
+from headrace.pipeline.durations import to_milliseconds
+from headrace.pipeline.retry import Retry
+from headrace.schemas.headers import JobHeaders
+from headrace.schemas.states import DeadReason, JobState
+
+UNKNOWN_WAIT = timedelta(seconds=10)
+"""How long a job of an unknown type waits before another worker may look at it."""
+
+
+def decide(
+    job: JobHeaders,
+    policy: Retry,
+    attempted: Attempted,
+    chance: random.Random,
+    *,
+    grace: timedelta = timedelta(hours=1),
+) -> Decision:
+    """Decide what becomes of a job after an attempt.
+
+    Args:
+        job: What its record says.
+        policy: The retry policy of its type.
+        attempted: What came out, and when. Waits count from the attempt's end.
+        chance: The source of jitter.
+        grace: How long after its creation a job of unknown type is still sent round.
+    """
+    outcome = attempted.outcome
+    match outcome:
+        case Succeeded(result):
+            return Finish(JobState.SUCCEEDED, result)
+        case Failed(error):
+            return _again_or_dead(job, policy, error, attempted.ended, chance)
+        case RetryAsked(delay, error):
+            if job.attempt >= policy.max_attempts:
+                return Bury(DeadReason.EXHAUSTED, error)
+            return ComeBack(attempted.ended + to_milliseconds(delay), counted=True, error=error)
+        case Rejected(error):
+            return Bury(DeadReason.REJECTED, error)
+        case Snoozed(delay):
+            return ComeBack(attempted.ended + to_milliseconds(delay), counted=False)
+        case TimedOut(seconds):
+            error, at_last = _timeout(seconds), DeadReason.TIMEOUT
+            return _again_or_dead(job, policy, error, attempted.ended, chance, at_last=at_last)
+        case Died(how):
+            error, at_last = _death(how), DeadReason.CRASH_LOOP
+            return _again_or_dead(job, policy, error, attempted.ended, chance, at_last=at_last)
+        case Undecodable(error):
+            return Bury(DeadReason.UNDECODABLE, error)
+        case UnknownToWorker(error):
+            return _wait_for_a_worker_that_knows(job, error, attempted.ended, grace)
+        case Unavailable(error):
+            return HoldHere(error)
+        case Interrupted():
+            return GiveBack()
+
+
+def _again_or_dead(
+    job: JobHeaders,
+    policy: Retry,
+    error: ErrorInfo,
+    failed_at: int,
+    chance: random.Random,
+    *,
+    at_last: DeadReason = DeadReason.EXHAUSTED,
+) -> Decision:
+    chosen = policy.policy_for(error.classes)
+    if not chosen.retries(error.classes) or job.attempt >= chosen.max_attempts:
+        return Bury(at_last, error)
+    wait = chosen.wait(job.attempt, chance)
+    return ComeBack(failed_at + to_milliseconds(wait), counted=True, error=error)
+
+
+def _timeout(seconds: float) -> ErrorInfo:
+    message = f"the attempt took longer than its timeout of {seconds:g} s"
+    return ErrorInfo(("builtins.TimeoutError", "builtins.OSError"), "TimedOut", message)
+
+
+def _death(how: str) -> ErrorInfo:
+    return ErrorInfo((), "ProcessDied", f"process died: {how}")
+
+
+def _wait_for_a_worker_that_knows(
+    job: JobHeaders, error: ErrorInfo, now: int, grace: timedelta
+) -> Decision:
+    ready_since = max(job.created, job.due or 0) if job.step == 0 else job.created
+    if now - ready_since > to_milliseconds(grace):
+        return Bury(DeadReason.UNKNOWN_TYPE, error)
+    return ComeBack(now + to_milliseconds(UNKNOWN_WAIT), counted=False, error=error)

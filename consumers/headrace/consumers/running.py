@@ -1,0 +1,194 @@
+"""Running a handler: arguments in, context made, middleware around it, an outcome out.
+
+The same code runs on the worker's event loop, in its threads, and in child processes.
+"""
+
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from headrace.consumers.outcomes import (
+    ErrorInfo,
+    Failed,
+    Outcome,
+    Rejected,
+    RetryAsked,
+    Snoozed,
+    Succeeded,
+    Unavailable,
+    Undecodable,
+    UnknownToWorker,
+    error_info,
+)
+from headrace.pipeline.context import JobContext, NoSubmitter, Submitter
+from headrace.pipeline.job_types import JobType
+from headrace.pipeline.pipeline import Middleware, Pipeline
+from headrace.pipeline.signals import Reject, RetryLater, Snooze
+from headrace.schemas.codec import SchemaLookup
+from headrace.schemas.errors import (
+    ArgumentError,
+    RegistryUnavailableError,
+    UndecodableError,
+    UnknownSchemaError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt to run, with nothing in it that cannot be pickled."""
+
+    job_type: str
+    job_id: str
+    payload: bytes
+    attempt: int
+    queue: str
+    priority: str
+    tenant: str | None
+    key: bytes
+    created: int
+    timeout: float
+    extra: tuple[tuple[str, bytes | None], ...] = ()
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs attempts in this process.
+
+    Attributes:
+        pipeline: Where handlers and middleware are found.
+        schemas: Where writers' schemas are found.
+        max_result_bytes: A larger return value fails the job.
+        state: What the lifespan yielded.
+        submitter: Publishes child jobs.
+    """
+
+    pipeline: Pipeline
+    schemas: SchemaLookup
+    max_result_bytes: int
+    state: Any = None
+    submitter: Submitter = field(default_factory=NoSubmitter)
+
+    def run(self, call: Call, watch: Callable[[JobContext], None] | None = None) -> Outcome:
+        """Run a plain function. Never raises: whatever the handler raises is an outcome."""
+        job_type = self.pipeline.job_types[call.job_type]
+        prepared = self._arguments(job_type, call)
+        if not isinstance(prepared, dict):
+            return prepared
+        try:
+            context = self._context(call)
+            if watch is not None:
+                watch(context)
+            return self._success(job_type, self._invocation(job_type, context, prepared)())
+        except BaseException as error:
+            return _failure(error)
+
+    async def run_async(
+        self, call: Call, watch: Callable[[JobContext], None] | None = None
+    ) -> Outcome:
+        """Await a coroutine function. Raises only `asyncio.CancelledError`."""
+        import asyncio  # noqa: PLC0415 - known to whoever awaits
+
+        job_type = self.pipeline.job_types[call.job_type]
+        prepared = self._arguments(job_type, call)
+        if not isinstance(prepared, dict):
+            return prepared
+        try:
+            context = self._context(call)
+            if watch is not None:
+                watch(context)
+            return self._success(job_type, await self._invocation(job_type, context, prepared)())
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            return _failure(error)
+
+    def _arguments(
+        self, job_type: JobType[..., ..., Any, Any], call: Call
+    ) -> dict[str, Any] | Outcome:
+        try:
+            return job_type.arguments.decode(call.payload, self.schemas)
+        except UnknownSchemaError as error:
+            return UnknownToWorker(error_info(error))
+        except RegistryUnavailableError as error:
+            return Unavailable(error_info(error))
+        except (UndecodableError, ArgumentError) as error:
+            return Undecodable(error_info(error))
+
+    def _context(self, call: Call) -> JobContext:
+        now = time.time()
+        return JobContext(
+            id=call.job_id,
+            type=call.job_type,
+            attempt=call.attempt,
+            queue=call.queue,
+            priority=call.priority,
+            tenant=call.tenant,
+            key=call.key.decode(errors="replace"),
+            created=datetime.fromtimestamp(call.created / 1000, UTC),
+            deadline=datetime.fromtimestamp(now + call.timeout, UTC),
+            headers=dict(call.extra),
+            state=self.state,
+            submitter=self.submitter,
+        )
+
+    def _invocation(
+        self, job_type: JobType[..., ..., Any, Any], context: JobContext, arguments: dict[str, Any]
+    ) -> Callable[[], Any]:
+        function = job_type.function
+        assert function is not None
+        call = (
+            partial(function, context, **arguments)
+            if job_type.takes_context
+            else partial(function, **arguments)
+        )
+        for middleware in reversed(self.pipeline.middleware):
+            if is_async_middleware(middleware) == job_type.is_async:
+                call = partial(middleware, call, context)
+        return call
+
+    def _success(self, job_type: JobType[..., ..., Any, Any], value: Any) -> Outcome:
+        if job_type.result is None:
+            return Succeeded()
+        result = job_type.result.encode(value)
+        if len(result) > self.max_result_bytes:
+            raise ValueError(
+                f"the return value of {job_type.name} is {len(result):,} bytes; at most "
+                f"{self.max_result_bytes:,} are kept (HEADRACE_WORKER_MAX_RESULT_BYTES): return a "
+                "reference to where it is stored"
+            )
+        return Succeeded(result if value is not None else None)
+
+
+def is_async_middleware(middleware: Middleware) -> bool:
+    """Whether a middleware runs around coroutine functions."""
+    import inspect  # noqa: PLC0415
+
+    call = getattr(middleware, "__call__", middleware)  # noqa: B004
+    return inspect.iscoroutinefunction(middleware) or inspect.iscoroutinefunction(call)
+
+
+def _failure(error: BaseException) -> Outcome:
+    match error:
+        case RetryLater():
+            return RetryAsked(error.delay, error_info(error))
+        case Reject():
+            return Rejected(_plain(error))
+        case Snooze():
+            return Snoozed(error.delay)
+        case _:
+            return Failed(error_info(error))
+
+
+def _plain(error: Reject) -> ErrorInfo:
+    """A rejection is a decision: its reason says all, and a cause is told if there is one."""
+    info = error_info(error)
+    cause = error.__cause__
+    if cause is None:
+        return ErrorInfo(info.classes, info.type, info.message)
+    return ErrorInfo(info.classes, type(cause).__name__, info.message, info.traceback)
+
+
+Coroutines = Coroutine[Any, Any, Outcome]

@@ -1,0 +1,129 @@
+"""Slots: how many jobs run at a time in one process, and which lane gets the next free one.
+
+Stride scheduling (Waldspurger, 1995): each lane has a pass that grows by 1/weight with every job
+it starts; the free slot goes to the lane with the smallest pass. So no lane starves, and the share
+of an idle lane goes to the others.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from headrace.consumers.clock import now_ms
+from headrace.consumers.records import JobRecord
+from headrace.pipeline.queues import Lane
+
+_STRIDE = 1_000_000
+LOW_WATER = 500
+"""Jobs waiting in a lane's buffer below which its thread should fetch more."""
+
+
+class LaneBuffer:
+    """Jobs of one lane that wait for a slot. Everything under the lock of its `Slots`."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.stride = _STRIDE // max(1, lane.weight)
+        self.passed = 0
+        self.waiting: deque[JobRecord] = deque()
+        self.bytes = 0
+        self.running = 0
+        self.started: dict[tuple[int, int], tuple[JobRecord, int]] = {}
+        self.room = threading.Event()
+        """Set when the buffer fell below its low-water mark, or a result came."""
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+
+class Slots:
+    """The slots of one pool in one process. Thread-safe.
+
+    Args:
+        count: Jobs that may run at a time.
+        start: Starts one job; called with the lock held, must not block.
+    """
+
+    def __init__(self, count: int, start: Callable[[JobRecord], None]) -> None:
+        self.count = count
+        self.used = 0
+        self._start = start
+        self._lock = threading.Lock()
+        self._buffers: list[LaneBuffer] = []
+        self._passed = 0
+        self._closed = False
+
+    def add_lane(self, lane: Lane) -> LaneBuffer:
+        """Register a lane; its buffer goes with it."""
+        buffer = LaneBuffer(lane)
+        with self._lock:
+            self._buffers.append(buffer)
+        return buffer
+
+    def offer(self, buffer: LaneBuffer, records: Iterable[JobRecord]) -> None:
+        """Add jobs that are ready to run, and start as many as slots are free."""
+        with self._lock:
+            if not buffer.waiting:
+                buffer.passed = max(buffer.passed, self._passed)
+            for record in records:
+                buffer.waiting.append(record)
+                buffer.bytes += record.size
+            self._fill()
+
+    def finished(self, buffer: LaneBuffer, record: JobRecord) -> None:
+        """A job of the lane has ended: its slot goes to the next one."""
+        with self._lock:
+            self.used -= 1
+            buffer.running -= 1
+            buffer.started.pop((record.partition, record.offset), None)
+            self._fill()
+
+    def started(self, buffer: LaneBuffer) -> list[tuple[tuple[int, int], tuple[JobRecord, int]]]:
+        """Give what runs, by (partition, offset), with the epoch milliseconds of its start."""
+        with self._lock:
+            return list(buffer.started.items())
+
+    def withdraw(self, buffer: LaneBuffer, drop: Callable[[JobRecord], bool]) -> list[JobRecord]:
+        """Take jobs out of the buffer that have not been started."""
+        with self._lock:
+            taken = [record for record in buffer.waiting if drop(record)]
+            kept = [record for record in buffer.waiting if not drop(record)]
+            buffer.waiting = deque(kept)
+            buffer.bytes = sum(record.size for record in kept)
+            return taken
+
+    def close(self) -> None:
+        """Start nothing any more."""
+        with self._lock:
+            self._closed = True
+
+    def resize(self, count: int) -> None:
+        """Change the number of slots; running jobs are not touched."""
+        with self._lock:
+            self.count = count
+            self._fill()
+
+    def _fill(self) -> None:
+        while self.used < self.count and not self._closed:
+            buffer = self._next()
+            if buffer is None:
+                return
+            record = buffer.waiting.popleft()
+            buffer.bytes -= record.size
+            if record.assignment.closed:
+                continue
+            self._passed = buffer.passed
+            buffer.passed += buffer.stride
+            buffer.running += 1
+            self.used += 1
+            buffer.started[record.partition, record.offset] = (record, now_ms())
+            if len(buffer.waiting) == LOW_WATER:
+                buffer.room.set()
+            self._start(record)
+
+    def _next(self) -> LaneBuffer | None:
+        best: LaneBuffer | None = None
+        for buffer in self._buffers:
+            if buffer.waiting and (best is None or buffer.passed < best.passed):
+                best = buffer
+        return best

@@ -1,0 +1,69 @@
+"""Publishing transitions in batches, and telling who published them when the broker has them."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, Producer
+
+from headrace.consumers.execution import Settled
+from headrace.schemas.transitions import encode_batch
+
+MAX_BATCH = 500
+"""Transitions in one record of the events topic."""
+
+
+class TransitionLog:
+    """One lane thread's way to the events topic.
+
+    A job is done only when its transition is stored: `acknowledged` gives back what may be
+    finished in the ledgers. What was refused is published again.
+    """
+
+    def __init__(self, producer: Producer, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._pending: deque[Settled] = deque()
+        self._answers: deque[tuple[Sequence[Settled], KafkaError | None]] = deque()
+        self.unanswered = 0
+        self.failures = 0
+
+    def add(self, settled: Settled) -> None:
+        """Queue one transition."""
+        self._pending.append(settled)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or on its way."""
+        return not self._pending and not self.unanswered and not self._answers
+
+    def publish(self) -> None:
+        """Send what is queued. Never blocks; a full local queue keeps it queued."""
+        while self._pending:
+            size = min(len(self._pending), MAX_BATCH)
+            batch = [self._pending.popleft() for _ in range(size)]
+            payload = encode_batch(settled.transition for settled in batch)
+            try:
+                self._producer.produce(self._topic, payload, on_delivery=self._answer(batch))
+            except BufferError:
+                self._pending.extendleft(reversed(batch))
+                return
+            self.unanswered += 1
+
+    def acknowledged(self) -> Sequence[Settled]:
+        """Give what the broker has stored since the last call."""
+        self._producer.poll(0)
+        stored: list[Settled] = []
+        while self._answers:
+            batch, error = self._answers.popleft()
+            self.unanswered -= 1
+            if error is None:
+                stored.extend(batch)
+            else:
+                self.failures += 1
+                self._pending.extend(batch)
+        return stored
+
+    def _answer(self, batch: Sequence[Settled]) -> Any:
+        # Runs in whichever lane's thread polls the shared producer: it may only queue.
+        return lambda error, message: self._answers.append((batch, error))

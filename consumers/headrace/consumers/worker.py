@@ -1,0 +1,269 @@
+"""One worker process: lanes, slots, executors, health, and how they start and stop together."""
+
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from headrace.consumers.child import ChildSetup, LazySubmitter
+from headrace.consumers.execution import Rules
+from headrace.consumers.executors import AsyncExecutor, Executor, ProcessExecutor, ThreadExecutor
+from headrace.consumers.figures import LaneFigures
+from headrace.consumers.handover import HandOvers
+from headrace.consumers.lane import LaneThread
+from headrace.consumers.outcomes import Attempted
+from headrace.consumers.partitions import Partitions, Start
+from headrace.consumers.recording import Recorder
+from headrace.consumers.records import JobRecord
+from headrace.consumers.running import Runner
+from headrace.consumers.slots import Slots
+from headrace.consumers.transition_log import TransitionLog
+from headrace.pipeline.errors import SettingsError
+from headrace.pipeline.kafka import make_consumer, make_producer, make_transactional_producer
+from headrace.pipeline.known_schemas import known_schemas
+from headrace.pipeline.loading import reference_of
+from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.queues import Lane, Pool
+from headrace.pipeline.retry import Retry
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings, WorkerSettings, load
+
+_LOG = structlog.get_logger("headrace.worker")
+_CHECK_INTERVAL = 0.05
+"""Seconds between looks at the timeouts of threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker is told beside its settings."""
+
+    start: Start | None = None
+    """Where to begin when a group has no offset; None refuses to guess."""
+    reference: str | None = None
+    """`module:attribute` of the pipeline, for child processes; found when not given."""
+    kafka: KafkaSettings = field(default_factory=lambda: load(KafkaSettings))
+    producing: ProducerSettings = field(default_factory=lambda: load(ProducerSettings))
+    settings: WorkerSettings = field(default_factory=lambda: load(WorkerSettings))
+
+
+def worker_name() -> str:
+    """Name this process so that it is told apart from all others: host, pid, and some chance."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+
+
+class Worker:
+    """Runs the jobs of some lanes in this process.
+
+    Args:
+        pipeline: The declaration, with handlers.
+        lanes: The lanes to serve.
+        concurrency: Jobs at a time; queues with `pool="process"` have as many child processes of
+            their own, at most one per core.
+        options: Settings and where to begin.
+
+    Raises:
+        SettingsError: No lane is given.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        lanes: Sequence[Lane],
+        *,
+        concurrency: int,
+        options: WorkerOptions | None = None,
+    ) -> None:
+        if not lanes:
+            raise SettingsError(f"no lane of pipeline {pipeline.name!r} is given to the worker")
+        self.pipeline = pipeline
+        self.name = worker_name()
+        self.options = options or WorkerOptions()
+        self.concurrency = concurrency
+        self.failure: BaseException | None = None
+        self.stopping = threading.Event()
+        self.ended = threading.Event()
+        self.lost_threads = 0
+        self._producer = make_producer(self.options.kafka, self.options.producing)
+        self._submitter = LazySubmitter(pipeline, self.options.kafka)
+        self._runner = Runner(
+            pipeline,
+            known_schemas(pipeline, self.options.kafka),
+            self.options.settings.worker_max_result_bytes,
+            submitter=self._submitter,
+        )
+        self._executors: dict[str, Executor] = {}
+        self.shared = Slots(concurrency, self._start_shared)
+        self.processes = Slots(min(concurrency, os.cpu_count() or 1), self._start_process)
+        self.lanes = {lane: self._lane(lane) for lane in lanes}
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Work until `stop` is called or a lane fails.
+
+        Returns:
+            The exit code: 0 after a stop, 1 after a failure, 75 (try again) when too many threads
+            are stuck in jobs whose time is over, so that a supervisor starts a fresh process.
+        """
+        try:
+            self._open()
+            while not self.stopping.wait(_CHECK_INTERVAL):
+                for executor in self._executors.values():
+                    executor.check()
+        finally:
+            self._close()
+        if self.failure is not None:
+            return 1
+        return 75 if self._worn_out() else 0
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ask the worker to drain and leave; from any thread. `at_once` gives back what runs."""
+        for lane in self.lanes.values():
+            lane.stop(at_once=at_once)
+        self.stopping.set()
+
+    def _open(self) -> None:
+        self._open_executors()
+        for lane in self.lanes.values():
+            lane.thread.start()
+        _LOG.info(
+            "worker started",
+            worker=self.name,
+            lanes=[lane.topic for lane in self.lanes],
+            concurrency=self.concurrency,
+        )
+
+    def _open_executors(self) -> None:
+        loop = AsyncExecutor(self._runner, self._report)
+        loop.open()
+        self._executors["async"] = loop
+        self._executors["thread"] = ThreadExecutor(
+            self._runner, self._report, self.concurrency, self._on_lost_threads
+        )
+        if any(self._pool(lane) is Pool.PROCESS for lane in self.lanes):
+            setup = ChildSetup(
+                self.options.reference or reference_of(self.pipeline),
+                self.options.kafka,
+                self.options.settings.worker_max_result_bytes,
+                os.getpid(),
+            )
+            self._executors["process"] = ProcessExecutor(setup, self._report, self.processes.count)
+
+    def _close(self) -> None:
+        for lane in self.lanes.values():
+            lane.stop()
+        deadline = time.monotonic() + self._drain_budget + 15
+        for lane in self.lanes.values():
+            while lane.thread.is_alive() and time.monotonic() < deadline:
+                lane.thread.join(timeout=_CHECK_INTERVAL)
+                for executor in self._executors.values():
+                    executor.check()
+        for executor in self._executors.values():
+            executor.stop(at_once=any(lane.thread.is_alive() for lane in self.lanes.values()))
+        self._producer.flush(5)
+        self._submitter.close()
+        self.ended.set()
+        _LOG.info("worker stopped", worker=self.name)
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def _lane(self, lane: Lane) -> LaneThread:
+        options = self.options
+        settings = options.settings
+        figures = LaneFigures()
+        transactional_id = f"{lane.topic}-{self.name}"
+        partitions = Partitions(lane.topic, transactional_id, options.start)
+        topology = self.pipeline.topology
+        recorder = Recorder(
+            partitions,
+            HandOvers(lambda: self._transactional(transactional_id)),
+            TransitionLog(self._producer, topology.events) if settings.worker_transitions else None,
+            topology.events,
+            figures,
+        )
+        rules = Rules(
+            lane,
+            topology,
+            self.pipeline.job_types,
+            self.name,
+            Retry(max_attempts=settings.max_retries),
+            settings.job_timeout,
+            chance=random.Random(),
+        )
+        return LaneThread(
+            rules,
+            lambda on_commit, on_error: self._consumer(lane, on_commit, on_error),
+            partitions,
+            recorder,
+            self.processes if self._pool(lane) is Pool.PROCESS else self.shared,
+            figures,
+            drain_budget=self._drain_budget,
+            buffer_bytes=settings.worker_buffer_bytes,
+            on_failure=self._on_failure,
+        )
+
+    def _transactional(self, transactional_id: str) -> Producer:
+        options = self.options
+        return make_transactional_producer(options.kafka, options.producing, transactional_id)
+
+    def _consumer(self, lane: Lane, on_commit: Any, on_error: Any) -> Consumer:
+        return make_consumer(self.options.kafka, lane.topic, on_error=on_error, on_commit=on_commit)
+
+    def _pool(self, lane: Lane) -> Pool:
+        return Pool(self.pipeline.queues[lane.queue].pool)
+
+    @property
+    def _drain_budget(self) -> float:
+        return self.options.settings.worker_drain_budget.total_seconds()
+
+    # -- executors -------------------------------------------------------------------------------
+
+    def _start_shared(self, record: JobRecord) -> None:
+        kind = "async" if record.job_type.is_async else "thread"
+        self._executors[kind].start(record)
+
+    def _start_process(self, record: JobRecord) -> None:
+        self._executors["process"].start(record)
+
+    def _report(self, record: JobRecord, attempted: Attempted) -> None:
+        self.lanes[record.lane].report(record, attempted)
+
+    def _on_lost_threads(self, lost: int) -> None:
+        if lost > self.lost_threads:
+            _LOG.warning(
+                "a job is over its time and its thread cannot be stopped: written off",
+                lost_threads=lost,
+                bound=self.options.settings.worker_lost_threads,
+            )
+        self.lost_threads = lost
+        if self._worn_out() and not self.stopping.is_set():
+            _LOG.error("too many threads are stuck: this worker ends to be started afresh")
+            self.stop()
+
+    def _worn_out(self) -> bool:
+        return self.lost_threads >= self.options.settings.worker_lost_threads
+
+    def _on_failure(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self.stop()
+
+    # -- health ----------------------------------------------------------------------------------
+
+    def assigned(self) -> bool:
+        """Whether every lane has joined its group."""
+        return all(lane.figures.joined for lane in self.lanes.values())
+
+    def broker_answers(self, timeout: float = 2.0) -> bool:
+        """Whether Kafka answers now."""
+        try:
+            self._producer.list_topics(self.pipeline.topology.events, timeout=timeout)
+        except KafkaException:
+            return False
+        return True

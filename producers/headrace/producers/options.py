@@ -1,0 +1,99 @@
+"""The options of one submission, checked, and what follows from them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from headrace.pipeline.durations import to_milliseconds
+from headrace.pipeline.job import JobPolicy
+from headrace.pipeline.queues import Lane, Queue
+from headrace.pipeline.retry import MAX_DELAY
+from headrace.producers.errors import SubmitError
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOptions:
+    """What a submission says beside the job itself. See `Producer.submit`."""
+
+    priority: str | None = None
+    delay: timedelta | None = None
+    at: datetime | None = None
+    key: str | None = None
+    tenant: str | None = None
+    dedup_key: str | None = None
+    expires: timedelta | datetime | None = None
+
+    def due(self, now: int) -> int | None:
+        """When the job may start, in epoch milliseconds; None for at once.
+
+        Raises:
+            SubmitError: Both or neither of a kind, a negative or an endless wait, a naive time.
+        """
+        if self.delay is not None and self.at is not None:
+            raise SubmitError(f"give delay={self.delay} or at={self.at}, not both")
+        if self.delay is not None:
+            return _later(now, self.delay, "delay") if self.delay else None
+        if self.at is not None:
+            due = _moment(self.at, "at")
+            if due - now > to_milliseconds(MAX_DELAY):
+                raise SubmitError(f"at={self.at} is more than a hundred years away")
+            return due if due > now else None
+        return None
+
+    def expiry(self, now: int) -> int | None:
+        """After which the job is not started any more, in epoch milliseconds.
+
+        Raises:
+            SubmitError: It has passed already, or is a naive time.
+        """
+        if self.expires is None:
+            return None
+        if isinstance(self.expires, timedelta):
+            return _later(now, self.expires, "expires")
+        moment = _moment(self.expires, "expires")
+        if moment <= now:
+            raise SubmitError(f"expires={self.expires} has passed already: nothing was sent")
+        return moment
+
+    def record_key(self, job_id: str) -> bytes:
+        """The record's key: the ordering key if given, else the job's id; never empty.
+
+        Raises:
+            SubmitError: The key is empty.
+        """
+        if self.key is None:
+            return job_id.encode()
+        if not self.key:
+            raise SubmitError("key='' would put every such job on one partition: leave it out")
+        return self.key.encode()
+
+
+def lane_for(pipeline: str, queue: Queue, policy: JobPolicy, priority: str | None) -> Lane:
+    """Choose the lane of a submission.
+
+    Raises:
+        SubmitError: The queue has no such priority.
+    """
+    chosen = priority if priority is not None else policy.priority
+    if chosen not in queue.priorities:
+        raise SubmitError(
+            f"queue {queue.name!r} has no priority {chosen!r} (it has: "
+            f"{', '.join(queue.priorities)}); nothing was sent"
+        )
+    return Lane(pipeline, queue.name, chosen)
+
+
+def _later(now: int, wait: timedelta, name: str) -> int:
+    if wait < timedelta() or (name == "expires" and not wait):
+        raise SubmitError(f"{name}={wait} is not in the future: nothing was sent")
+    if wait > MAX_DELAY:
+        raise SubmitError(f"{name}={wait} is more than a hundred years: nothing was sent")
+    return now + to_milliseconds(wait)
+
+
+def _moment(moment: datetime, name: str) -> int:
+    if moment.tzinfo is None:
+        raise SubmitError(
+            f"{name}={moment} has no time zone: use datetime.now(UTC), or .astimezone()"
+        )
+    # Rounded up: a job may start later than asked for, never earlier.
+    return to_milliseconds(moment - datetime(1970, 1, 1, tzinfo=UTC))

@@ -1,0 +1,282 @@
+"""The producer: checks a job, encodes it, and hands it to Kafka with everything that counts set."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import KafkaException, Message
+
+from headrace.pipeline.durations import to_milliseconds
+from headrace.pipeline.job import Job
+from headrace.pipeline.kafka import make_producer
+from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.queues import Lane
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
+from headrace.pipeline.topology import tier_for
+from headrace.producers.errors import DeliveryError, PayloadTooLargeError, SubmitError
+from headrace.producers.options import SubmitOptions, lane_for
+from headrace.producers.preparation import Preparation
+from headrace.producers.receipt import Answers, Receipt
+from headrace.schemas import headers
+from headrace.schemas.ids import dedup_job_id, new_job_id
+
+_RECORD_OVERHEAD = 100
+"""Bytes that Kafka's record format adds at most to key, value and headers of one record."""
+
+Headers = list[tuple[str, bytes | None]]
+
+
+class Producer:
+    """Publishes jobs of a pipeline. Thread-safe; make one per process and keep it.
+
+    Every job is acknowledged by all in-sync replicas, written once even if the client retries,
+    and compressed. Use it as a context manager, or call `close`, so that nothing stays behind.
+
+    Args:
+        pipeline: The declaration, with or without handlers.
+        kafka: Where Kafka is; from the environment when not given.
+        settings: How to publish; from the environment when not given.
+        on_error: Told of every job that could not be delivered, in the background thread.
+
+    Raises:
+        SettingsError: A setting is wrong.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        kafka: KafkaSettings | None = None,
+        settings: ProducerSettings | None = None,
+        on_error: Callable[[DeliveryError], None] | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        kafka = kafka or load(KafkaSettings)
+        self._settings = settings or load(ProducerSettings)
+        self._answers = Answers(on_error)
+        self._client = make_producer(kafka, self._settings)
+        self._preparation = Preparation(pipeline, kafka, self._settings)
+        self._templates: dict[tuple[str, str], tuple[tuple[str, bytes | None], ...]] = {}
+        self._closed = threading.Event()
+        self._poller = threading.Thread(
+            target=self._poll, name=f"headrace-producer-{pipeline.name}", daemon=True
+        )
+        self._poller.start()
+
+    def submit(
+        self,
+        job: Job[Any] | str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        priority: str | None = None,
+        delay: timedelta | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        dedup_key: str | None = None,
+        expires: timedelta | datetime | None = None,
+    ) -> Receipt:
+        """Publish one job.
+
+        Returns at once; the receipt tells when the broker has it.
+
+        Args:
+            job: An unsent job (`send_email.job(...)`), or a job type's name.
+            arguments: With a name: the arguments by name.
+            priority: One of the queue's; the job type's when not given.
+            delay: Not to be started before this is over.
+            at: Not to be started before this moment; must have a time zone.
+            key: Jobs of one key lie on one partition. The job's id when not given.
+            tenant: On whose behalf; travels with the job.
+            dedup_key: The same key gives the same job id.
+            expires: After this (or after that moment) the job is dropped, not started.
+
+        Raises:
+            ArgumentError: An argument is missing, unknown or of a wrong type.
+            UnknownJobTypeError: No such job type is declared or published.
+            SubmitError: An option is wrong, or the local queue stayed full.
+            PayloadTooLargeError: The record would not fit the lane.
+            TopicError: A topic is missing.
+        """
+        options = SubmitOptions(priority, delay, at, key, tenant, dedup_key, expires)
+        return self._send(self._named(job, arguments), options)
+
+    def submit_many(
+        self,
+        jobs: Iterable[Job[Any]],
+        *,
+        priority: str | None = None,
+        delay: timedelta | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        expires: timedelta | datetime | None = None,
+    ) -> list[Receipt]:
+        """Publish many jobs with the same options; as fast as calling `submit` in a loop.
+
+        Raises:
+            As `submit`; jobs before the one at fault have been sent.
+        """
+        options = SubmitOptions(priority, delay, at, key, tenant, None, expires)
+        return [self._send(job, options) for job in jobs]
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the broker has answered for every job.
+
+        Args:
+            timeout: Seconds; until the delivery time-out decides when not given.
+
+        Raises:
+            DeliveryError: Some were not delivered, and nobody was told of it yet.
+            TimeoutError: Some are still being sent.
+        """
+        left = self._client.flush(-1 if timeout is None else timeout)
+        self._answers.raise_untold()
+        if left:
+            raise TimeoutError(f"{left} jobs are not yet acknowledged after {timeout} s")
+
+    def close(self, timeout: float | None = None) -> None:
+        """Flush and stop. Raises as `flush` does; the producer is unusable afterwards."""
+        if self._closed.is_set():
+            return
+        try:
+            self.flush(timeout)
+        finally:
+            self._closed.set()
+            self._poller.join(timeout=5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _named(self, job: Job[Any] | str, arguments: Mapping[str, Any] | None) -> Job[Any]:
+        if not isinstance(job, str):
+            if arguments is not None:
+                raise SubmitError(
+                    f"job {job.job_type} has its arguments already; give a name to use a mapping"
+                )
+            return job
+        if job not in self.pipeline.job_types:
+            return self._preparation.published_job(job, arguments or {})
+        declared = self.pipeline.job_type(job)
+        values = declared.arguments.bind(**(arguments or {}))
+        return Job(job, declared.policy, declared.arguments, values)
+
+    def _send(self, job: Job[Any], options: SubmitOptions) -> Receipt:
+        if self._closed.is_set():
+            raise SubmitError(f"this producer is closed; job {job.job_type} was not sent")
+        now = time.time_ns() // 1_000_000
+        queue = self.pipeline.queues[job.policy.queue]
+        lane = lane_for(self.pipeline.name, queue, job.policy, options.priority)
+        due = options.due(now)
+        job_id = self._job_id(job, options)
+        key = options.record_key(job_id)
+        payload = job.codec.encode(job.arguments)
+        record_headers = self._headers(job, lane, job_id, now, due, options)
+        self._preparation.ensure(lane, job)
+        self._check_size(job, lane, payload, key, record_headers)
+        topic = self._topic(lane, due, now)
+        receipt = Receipt(job_id, topic, self._answers)
+        self._produce(topic, payload, key, record_headers, receipt.delivered)
+        return receipt
+
+    def _job_id(self, job: Job[Any], options: SubmitOptions) -> str:
+        if options.dedup_key is None:
+            return new_job_id()
+        return dedup_job_id(self.pipeline.name, job.job_type, options.tenant, options.dedup_key)
+
+    def _headers(
+        self,
+        job: Job[Any],
+        lane: Lane,
+        job_id: str,
+        now: int,
+        due: int | None,
+        options: SubmitOptions,
+    ) -> Headers:
+        known = (job.job_type, lane.topic)
+        template = self._templates.get(known)
+        if template is None:
+            template = headers.for_submission(self.pipeline.name, job.job_type, lane.topic)
+            self._templates[known] = template
+        made: Headers = [
+            (headers.ID, job_id.encode()),
+            (headers.TIME, headers.format_time(now).encode()),
+            *template,
+        ]
+        if due is not None:
+            made.append((headers.DUE, b"%d" % due))
+        if options.tenant is not None:
+            made.append((headers.TENANT, options.tenant.encode()))
+        if options.dedup_key is not None:
+            made.append((headers.DEDUP, options.dedup_key.encode()))
+        expiry = options.expiry(now)
+        if expiry is not None:
+            made.append((headers.EXPIRY, headers.format_time(expiry).encode()))
+        return made
+
+    def _topic(self, lane: Lane, due: int | None, now: int) -> str:
+        if due is None:
+            return lane.topic
+        return self.pipeline.topology.tier(tier_for(timedelta(milliseconds=due - now)))
+
+    def _check_size(
+        self, job: Job[Any], lane: Lane, payload: bytes, key: bytes, record_headers: Headers
+    ) -> None:
+        limit = self._preparation.limit(lane)
+        size = len(payload) + len(key) + _RECORD_OVERHEAD
+        if size < limit // 2:
+            return
+        size += sum(len(name) + len(value or b"") + 4 for name, value in record_headers)
+        if size > limit:
+            raise PayloadTooLargeError(
+                f"job {job.job_type} would be a record of {size:,} bytes; {lane.topic} takes "
+                f"{limit:,} (its max.message.bytes less what retries may add): store the data "
+                "elsewhere and submit a reference to it; nothing was sent"
+            )
+
+    def _produce(
+        self,
+        topic: str,
+        payload: bytes,
+        key: bytes,
+        record_headers: Headers,
+        on_delivery: Callable[[Any, Message], None],
+    ) -> None:
+        deadline: float | None = None
+        while True:
+            try:
+                self._client.produce(
+                    topic, payload, key, headers=record_headers, on_delivery=on_delivery
+                )
+                return
+            except BufferError:
+                deadline = self._wait_for_room(topic, deadline)
+            except KafkaException as error:
+                raise SubmitError(f"{topic} takes no job: {error}") from error
+
+    def _wait_for_room(self, topic: str, deadline: float | None) -> float:
+        now = time.monotonic()
+        bound = to_milliseconds(self._settings.producer_queue_timeout) / 1000
+        if deadline is not None and now >= deadline:
+            raise SubmitError(
+                f"the local queue is full ({len(self._client):,} jobs wait for {topic}) and stayed "
+                f"so for {bound} s: Kafka is slower than you submit, or away; wait on receipts, or "
+                "raise HEADRACE_PRODUCER_QUEUE_BYTES; this job was not sent"
+            )
+        self._closed.wait(0.005)
+        return deadline if deadline is not None else now + bound
+
+    def _poll(self) -> None:
+        while not self._closed.is_set():
+            self._client.poll(0.1)

@@ -1,0 +1,170 @@
+"""The receipt of a submitted job: wait on it, await it, or ignore it without losing its error."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, Message
+
+from headrace.producers.errors import DeliveryError
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the broker put the record."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Receipt:
+    """What `submit` gives back at once; the broker's answer comes later.
+
+    Attributes:
+        job_id: The job's id, for good.
+        topic: The lane, or the delay tier, that the job was sent to.
+    """
+
+    __slots__ = ("_answers", "_error", "_position", "_waiters", "job_id", "topic")
+
+    def __init__(self, job_id: str, topic: str, answers: "Answers") -> None:
+        self.job_id = job_id
+        self.topic = topic
+        self._answers = answers
+        self._position: Position | None = None
+        self._error: DeliveryError | None = None
+        self._waiters: list[Callable[[], object]] | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the broker has acknowledged the job."""
+        return self._position is not None
+
+    def confirm(self, timeout: float | None = None) -> Position:
+        """Wait until the broker has the job.
+
+        Args:
+            timeout: Seconds; for ever (until the delivery time-out decides) when not given.
+
+        Raises:
+            DeliveryError: The broker refused it, or did not answer within the delivery time-out.
+            TimeoutError: `timeout` is over and nothing is known yet.
+        """
+        self._answers.wait(lambda: self._settled, timeout)
+        if not self._settled:
+            raise TimeoutError(
+                f"job {self.job_id} is not yet acknowledged by {self.topic} after {timeout} s; "
+                "it is still being sent"
+            )
+        return self._answer()
+
+    def __await__(self) -> Generator[Any, None, Position]:
+        """Await the broker's answer; raises as `confirm` does."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(lambda: future.done() or future.set_result(None))
+
+        with self._answers.lock:
+            if not self._settled:
+                self._waiters = [*(self._waiters or ()), wake]
+            else:
+                future.set_result(None)
+        yield from future
+        return self._answer()
+
+    @property
+    def _settled(self) -> bool:
+        return self._position is not None or self._error is not None
+
+    def _answer(self) -> Position:
+        if self._error is not None:
+            self._answers.told(self)
+            raise self._error
+        assert self._position is not None
+        return self._position
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Take the broker's answer. Called by the Kafka client."""
+        if error is None:
+            self._position = Position(self.topic, message.partition() or 0, message.offset() or 0)
+        else:
+            self._error = DeliveryError(
+                f"job {self.job_id} was not delivered to {self.topic}: {error.str()}"
+                f" ({error.name()}); submit it again when Kafka answers, with a dedup_key if it"
+                " must not be doubled",
+                (self.job_id,),
+                1,
+            )
+            self._answers.failed(self, self._error)
+        if self._answers.waiting or self._waiters:
+            self._answers.notify(self._waiters)
+
+
+class Answers:
+    """Shared by a producer's receipts: who waits, and which failures nobody was told of."""
+
+    def __init__(self, on_error: Callable[[DeliveryError], None] | None) -> None:
+        self.lock = threading.Lock()
+        self.waiting = 0
+        self._condition = threading.Condition(self.lock)
+        self._on_error = on_error
+        self._untold: dict[int, DeliveryError] = {}
+
+    def wait(self, settled: Callable[[], bool], timeout: float | None) -> None:
+        """Block until `settled()` holds or the time is over."""
+        if settled():
+            return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._condition:
+            self.waiting += 1
+            try:
+                while not settled():
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if left is not None and left <= 0:
+                        return
+                    # Bounded, because an answer may come between the check and `waiting`.
+                    self._condition.wait(0.05 if left is None else min(left, 0.05))
+            finally:
+                self.waiting -= 1
+
+    def notify(self, waiters: list[Callable[[], object]] | None) -> None:
+        """Wake whoever waits for an answer."""
+        with self._condition:
+            self._condition.notify_all()
+            for wake in waiters or ():
+                wake()
+
+    def failed(self, receipt: Receipt, error: DeliveryError) -> None:
+        """Keep a failure until somebody is told of it."""
+        with self.lock:
+            self._untold[id(receipt)] = error
+        if self._on_error is not None:
+            self._on_error(error)
+
+    def told(self, receipt: Receipt) -> None:
+        """The caller has seen this receipt's failure."""
+        with self.lock:
+            self._untold.pop(id(receipt), None)
+
+    def raise_untold(self) -> None:
+        """Raise one error for all failures that nobody was told of.
+
+        Raises:
+            DeliveryError: There are some.
+        """
+        with self.lock:
+            untold = list(self._untold.values())
+            self._untold.clear()
+        if len(untold) == 1:
+            raise untold[0]
+        if untold:
+            ids = tuple(error.job_ids[0] for error in untold[:100])
+            raise DeliveryError(
+                f"{len(untold)} jobs were not delivered; the first: {untold[0]}", ids, len(untold)
+            )
