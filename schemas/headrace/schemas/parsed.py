@@ -42,7 +42,8 @@ class ParsedSchema:
                 source, self.parsed, None, return_record_name=False, return_named_type=True
             )
         except Exception as error:
-            raise UndecodableError(_in_words(error), payload) from error
+            at_end = source.tell() >= len(payload)
+            raise UndecodableError(_in_words(error, at_end=at_end), payload) from error
         if source.tell() != len(payload):
             surplus = len(payload) - source.tell()
             raise UndecodableError(f"{surplus} bytes are left over after the record", payload)
@@ -80,14 +81,16 @@ def parse(text: str) -> ParsedSchema:
     try:
         schema: AvroSchema = json.loads(text)
         parsed = parse_schema(schema)
+        hazards.refuse(schema)
+    except SchemaError:
+        raise
     except Exception as error:
         reason = f"not an Avro schema: {type(error).__name__}: {error}"
         raise SchemaError("schema", None, reason, "publish a schema that Avro accepts") from error
-    hazards.refuse(schema)
     return ParsedSchema(text, fingerprint.fingerprint(schema), parsed)
 
 
-def _in_words(error: Exception) -> str:
-    if isinstance(error, EOFError):
+def _in_words(error: Exception, *, at_end: bool) -> str:
+    if at_end:
         return "the payload ends inside the record"
     return f"the bytes are not a record of this schema: {type(error).__name__}: {error}"

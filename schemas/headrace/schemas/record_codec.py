@@ -59,15 +59,16 @@ class RecordCodec:
         """The schema's CRC-64-AVRO, 8 bytes, as in the single-object header."""
         return self.own.fingerprint
 
-    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def bind(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The values of one call, by parameter name, checked and with defaults filled in.
 
         Raises:
             ArgumentError: naming the parameter.
         """
         if self.model is not None and len(args) == 1 and type(args[0]) is self.model:
-            args, kwargs = (), {name: getattr(args[0], name) for name in self.nodes} | kwargs
-        values = self.arguments.of_call(args, kwargs)
+            values = self.arguments.of_call((), self._parts(args[0]) | kwargs)
+        else:
+            values = self.arguments.of_call(args, kwargs)
         return values if self.rebuild is None else self.rebuild(values)
 
     def bind_json(self, text: str | bytes) -> dict[str, Any]:
@@ -133,6 +134,9 @@ class RecordCodec:
         if not isinstance(datum, dict):
             raise UndecodableError(f"expected a record, found {type(datum).__name__}", payload)
         return {name: datum[name] for name in self.nodes if name in datum}
+
+    def _parts(self, instance: object) -> dict[str, Any]:
+        return {name: getattr(instance, name) for name in self.nodes}
 
     def _to_natives(self, values: dict[str, Any]) -> dict[str, Any]:
         natives = values.copy()

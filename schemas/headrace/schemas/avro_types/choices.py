@@ -156,8 +156,15 @@ class _Choice:
         return self._found(native, branch)
 
     def _found(self, native: type, shown_as: Any) -> Node:
+        """The member for a value that came without a name (so, if there is a choice, an unnamed)."""
         for kind in (native, float) if native is int else (native,):
             fitting = [member for member in self.members if member.native is kind]
-            if len(fitting) == 1:
-                return fitting[0]
+            unnamed = [member for member in fitting if not _is_named(member)]
+            for found in (unnamed, fitting):
+                if len(found) == 1:
+                    return found[0]
         raise Mismatch(f"no member of the union fits {shown(shown_as)}")
+
+
+def _is_named(member: Node) -> bool:
+    return isinstance(member.schema, dict) and "name" in member.schema

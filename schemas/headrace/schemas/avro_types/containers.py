@@ -96,7 +96,8 @@ def string_map(item: Node) -> Node:
 
 
 def _encode_items(kind: type, item: Node, value: Any) -> list[Any]:
-    if type(value) is not kind:
+    found: object = type(value)
+    if found is not kind:
         raise Mismatch(f"expected {kind.__name__}, got {shown(value)}")
     encode = item.encode
     natives = [encode(each) for each in value]

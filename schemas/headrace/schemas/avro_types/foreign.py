@@ -25,6 +25,7 @@ from headrace.schemas.avro_types.node import AvroSchema, Mismatch, Node, Refusal
 from headrace.schemas.avro_types.records import MISSING, Declared, Field, Shape
 from headrace.schemas.errors import ArgumentError, shown
 
+_REMEDY = "submit it from a service that has the job type's declaration"
 _BY_TEXT = {json.dumps(node.schema): node for node in scalars.SCALARS.values()}
 _INT = Annotated[int, PydanticField(ge=-(2**31), le=2**31 - 1)]
 
@@ -38,7 +39,10 @@ def fields_of(schema: AvroSchema) -> list[Field]:
     expanded: Any = expand_schema(schema)
     if not isinstance(expanded, dict) or expanded["type"] != "record":
         raise Refusal("", "the schema is not a record", "a job's arguments are one record")
-    return [_field(field, "") for field in expanded["fields"]]
+    try:
+        return [_field(field, "") for field in expanded["fields"]]
+    except Refusal as refusal:
+        raise Refusal(refusal.path, refusal.reason, _REMEDY) from refusal
 
 
 def _field(field: dict[str, Any], prefix: str) -> Field:

@@ -58,8 +58,9 @@ def is_record(kind: Any) -> bool:
 def record_of(kind: type, path: str, build: Build, known: names.Names) -> Node:
     """A class with named fields as an Avro record."""
     known.enter(kind, path)
+    declared = declared_fields(kind, path)
     name = known.claim(kind.__name__, kind, path)
-    fields = fields_of(declared_fields(kind, path), f"{path}.", build)
+    fields = fields_of(declared, f"{path}.", build)
     known.leave()
     shape = Shape(kind, tuple(fields), builder_of(kind))
     schema = {"type": "record", "name": name, "fields": [field.schema for field in fields]}
