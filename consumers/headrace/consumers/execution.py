@@ -73,10 +73,9 @@ class HandOver(NamedTuple):
 class Settled(NamedTuple):
     """What became of one record of the lane, ready to be recorded."""
 
-    partition: int
-    offset: int
     assignment: Assignment
-    transition: Transition
+    offset: int
+    transition: Transition | None
     handover: HandOver | None = None
     seconds: float = 0.0
     """How long the attempt took; 0 when there was none."""
@@ -144,9 +143,8 @@ def announce(record: JobRecord, rules: Rules, started: int) -> Settled:
     """Tell of a job that runs for a while; this finishes nothing."""
     transition = _transition(record.headers, record, JobState.RUNNING, rules, started)
     return Settled(
-        record.partition,
-        record.offset,
         record.assignment,
+        record.offset,
         transition._replace(started=started),
         announcement=True,
     )
@@ -174,9 +172,7 @@ def _settled(
     if attempted is not None:
         transition = transition._replace(started=attempted.started, ended=attempted.ended)
         seconds = max(0, attempted.ended - attempted.started) / 1000
-    return Settled(
-        record.partition, record.offset, record.assignment, transition, handover, seconds
-    )
+    return Settled(record.assignment, record.offset, transition, handover, seconds)
 
 
 def _come_back(
@@ -242,7 +238,7 @@ def _bury_unread(raw: RawRecord, error: ErrorInfo, rules: Rules, now: int) -> Se
     )
     transition = _transition(job, raw, JobState.DEAD, rules, now, error)
     transition = transition._replace(reason=DeadReason.UNDECODABLE.value, step=1)
-    return Settled(raw.partition, raw.offset, raw.assignment, transition, handover)
+    return Settled(raw.assignment, raw.offset, transition, handover)
 
 
 def _unknown(raw: RawRecord, job: JobHeaders, rules: Rules, now: int) -> Settled:
@@ -260,7 +256,7 @@ def _unknown(raw: RawRecord, job: JobHeaders, rules: Rules, now: int) -> Settled
     else:
         assert isinstance(decision, ComeBack)
         transition, handover = _send_round(raw, job, decision, rules, now)
-    return Settled(raw.partition, raw.offset, raw.assignment, transition, handover)
+    return Settled(raw.assignment, raw.offset, transition, handover)
 
 
 def _send_round(

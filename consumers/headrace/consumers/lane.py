@@ -10,22 +10,22 @@ Executors get jobs from the slots and put results into a queue; they touch nothi
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
 from headrace.consumers import execution
 from headrace.consumers.clock import now_ms
 from headrace.consumers.execution import Rules, Settled
 from headrace.consumers.figures import LaneFigures
+from headrace.consumers.member import MakeConsumer, Member
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere
-from headrace.consumers.partitions import OwnedPartition, Partitions
+from headrace.consumers.partitions import Partitions, Place
 from headrace.consumers.recent import RecentJobs
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
 from headrace.consumers.slots import LaneBuffer, Slots
-from headrace.pipeline.errors import LostOffsetError
 
 _LOG = structlog.get_logger("headrace.lane")
 BUFFER = 1_000
@@ -38,8 +38,6 @@ the wait whatever it is."""
 _FULL_BEFORE_PAUSE = 0.5
 """Seconds without polling before the partitions are paused, because a pause discards what was
 prefetched."""
-
-MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Consumer]
 
 
 class LaneThread:
@@ -83,14 +81,13 @@ class LaneThread:
         self._results: deque[tuple[JobRecord, Attempted]] = deque()
         self._held: list[tuple[float, JobRecord]] = []
         self._recent = RecentJobs()
-        self._consumer: Consumer | None = None
+        self._member: Member | None = None
         self._paused = False
         self._full_since: float | None = None
         self._announced: set[tuple[int, int]] = set()
         self._next_announcement = 0.0
         self._stop = threading.Event()
         self._at_once = threading.Event()
-        self._error: Exception | None = None
         self.thread = threading.Thread(
             target=self._main, name=f"headrace-lane-{rules.lane.topic}", daemon=True
         )
@@ -116,6 +113,25 @@ class LaneThread:
             self._offer(self._admit(self._poll()))
         self._offer(self._released())
 
+    def drain(self, places: Sequence[Place]) -> None:
+        """Let what runs on these partitions end, within the drain budget; the others go on."""
+        left_over = self._withdraw(places)
+        owned = [self.partitions.owned[p] for p in places if p in self.partitions.owned]
+        deadline = time.monotonic() + self._drain_budget
+        while (
+            any(each.ledger.running > left_over.get(each.place, 0) for each in owned)
+            and time.monotonic() < deadline
+            and not self._at_once.is_set()
+        ):
+            self.turn(poll=False)
+            self._await_room(_BUSY)
+
+    def forget(self, places: Sequence[Place]) -> None:
+        """Drop what waits of these partitions: they belong to another worker."""
+        self._withdraw(places)
+        for _, partition in places:
+            self._recent.forget(partition)
+
     def _main(self) -> None:
         try:
             self._live()
@@ -124,25 +140,15 @@ class LaneThread:
             self._on_failure(error)
 
     def _live(self) -> None:
-        consumer = self._make_consumer(self._recorder.on_commit, self._on_error)
-        self._consumer = consumer
-        self._recorder.belong_to(consumer)
-        consumer.subscribe(
-            [self.rules.lane.topic],
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
+        topic = self.rules.lane.topic
+        self._member = Member(
+            topic, [topic], self._make_consumer, self.partitions, self._recorder, self.figures, self
         )
         try:
             while not self._stop.is_set():
                 self.turn()
         finally:
-            self._leave(consumer)
-
-    def _leave(self, consumer: Consumer) -> None:
-        self._give_up(list(self.partitions.owned))
-        self.figures.joined = False
-        consumer.close()
+            self._member.leave()
 
     # -- results ---------------------------------------------------------------------------------
 
@@ -185,30 +191,27 @@ class LaneThread:
     # -- polling ---------------------------------------------------------------------------------
 
     def _poll(self) -> list[Message]:
-        assert self._consumer is not None
+        assert self._member is not None
         room = self._room()
-        if room <= 0 and not self._pause_when_long_full():
-            self.buffer.room.wait(_BUSY)
-            self.buffer.room.clear()
+        if room > 0:
+            self._resume(room)
+        elif not self._pause_when_long_full():
+            self._await_room(_BUSY)
             return []
-        self._resume_when_room(room)
-        self._recorder.prove_membership()
-        first = self._consumer.poll(0 if self._paused else self._wait())
-        self.figures.last_poll = time.monotonic()
-        self._raise_error()
-        if self._paused:
-            self.buffer.room.wait(_ACTIVE)
-            self.buffer.room.clear()
-        if first is None:
-            return []
-        more = self._consumer.consume(room - 1, 0) if room > 1 else []
-        self._raise_error()
-        return [first, *more]
+        if not self._paused:
+            return self._member.poll(self._wait(), min(room, BUFFER))
+        messages = self._member.poll(0, 1)
+        self._await_room(_ACTIVE)
+        return messages
 
     def _wait(self) -> float:
         if self._results or self._recorder.busy:
             return _BUSY
         return _ACTIVE if self.buffer.running else _IDLE
+
+    def _await_room(self, seconds: float) -> None:
+        self.buffer.room.wait(seconds)
+        self.buffer.room.clear()
 
     def _room(self) -> int:
         if self.buffer.bytes >= self._buffer_bytes:
@@ -217,54 +220,48 @@ class LaneThread:
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""
+        assert self._member is not None
         now = time.monotonic()
         self._full_since = self._full_since or now
-        if self._paused:
-            return True
-        if now - self._full_since < _FULL_BEFORE_PAUSE:
-            return False
-        assert self._consumer is not None
-        self._consumer.pause(self._positions(self.partitions.owned.values()))
-        self._paused = True
-        return True
+        if not self._paused and now - self._full_since >= _FULL_BEFORE_PAUSE:
+            self._member.pause(self.partitions.owned.values())
+            self._paused = True
+        return self._paused
 
-    def _resume_when_room(self, room: int) -> None:
-        if room <= 0:
-            return
+    def _resume(self, room: int) -> None:
+        assert self._member is not None
         self._full_since = None
         if self._paused and room >= BUFFER // 2:
-            assert self._consumer is not None
             able = [owned for owned in self.partitions.owned.values() if not owned.paused]
-            self._consumer.resume(self._positions(able))
+            self._member.resume(able)
             self._paused = False
         self._pause_full_ledgers()
 
     def _pause_full_ledgers(self) -> None:
         """A partition whose finished map nears its bound takes no new records."""
-        assert self._consumer is not None
+        assert self._member is not None
         for owned in self.partitions.owned.values():
             if owned.ledger.full == owned.paused:
                 continue
             owned.paused = not owned.paused
             if owned.paused:
-                self._consumer.pause(self._positions([owned]))
+                self._member.pause([owned])
             elif not self._paused:
-                self._consumer.resume(self._positions([owned]))
-
-    def _positions(self, owned: Iterable[OwnedPartition]) -> list[TopicPartition]:
-        return [TopicPartition(self.rules.lane.topic, each.number) for each in owned]
+                self._member.resume([owned])
 
     # -- admission -------------------------------------------------------------------------------
 
     def _admit(self, messages: list[Message]) -> list[JobRecord]:
+        assert self._member is not None
         ready: list[JobRecord] = []
+        topic = self.rules.lane.topic
         now = time.time_ns() // 1_000_000
         for message in messages:
             error = message.error()
             if error is not None:
-                self._take_error(message, error)
+                self._member.take_event(message, error)
                 continue
-            owned = self.partitions.owned.get(message.partition() or 0)
+            owned = self.partitions.owned.get((topic, message.partition() or 0))
             if owned is None or not owned.ledger.start(message.offset() or 0):
                 continue
             received = execution.receive(message, owned.assignment, self.rules, self._recent, now)
@@ -274,93 +271,19 @@ class LaneThread:
                 ready.append(received)
         return ready
 
-    def _take_error(self, message: Message, error: KafkaError) -> None:
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-            owned = self.partitions.owned.get(message.partition() or 0)
-            if owned is not None:
-                owned.ledger.advance_to(message.offset() or 0)
-            return
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            raise LostOffsetError(
-                f"{message.topic()}/{message.partition()}: the position {message.offset()} is gone "
-                f"from the log ({error.str()}); restart the worker, which reports what was lost"
-            )
-        if error.fatal():
-            raise KafkaException(error)
-        _LOG.warning("a poll reported an error", lane=self.rules.lane.topic, error=error.str())
-
     def _offer(self, records: list[JobRecord]) -> None:
         if records:
             self._slots.offer(self.buffer, records)
 
-    # -- rebalances ------------------------------------------------------------------------------
-
-    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        try:
-            if assigned:
-                self.partitions.take_over(consumer, assigned)
-            self.figures.joined = True
-            self.figures.assigned += len(assigned)
-            self._log_rebalance("partitions assigned", assigned)
-        except Exception as error:
-            self._error = error
-
-    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
-        try:
-            self.figures.revoked += len(revoked)
-            self._give_up([position.partition for position in revoked])
-            self._log_rebalance("partitions revoked", revoked)
-        except Exception as error:
-            self._error = error
-        finally:
-            consumer.incremental_unassign(revoked)
-
-    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
-        numbers = [position.partition for position in lost]
-        self.figures.lost_partitions += len(lost)
-        self.partitions.close(numbers)
-        self._withdraw(set(numbers))
-        self._log_rebalance("partitions lost: another worker has them", lost)
-        consumer.incremental_unassign(lost)
-
-    def _give_up(self, numbers: list[int]) -> None:
-        """Drain partitions, commit them, and fence what is late. The other partitions go on."""
-        left_over = self._withdraw(set(numbers))
-        owned = [self.partitions.owned[n] for n in numbers if n in self.partitions.owned]
-        deadline = time.monotonic() + self._drain_budget
-        while (
-            any(each.ledger.running > left_over.get(each.number, 0) for each in owned)
-            and time.monotonic() < deadline
-            and not self._at_once.is_set()
-        ):
-            self.turn(poll=False)
-            self.buffer.room.wait(_BUSY)
-            self.buffer.room.clear()
-        self._recorder.commit_finally(numbers)
-        self.partitions.close(numbers)
-        for number in numbers:
-            self._recent.forget(number)
-
-    def _withdraw(self, numbers: set[int]) -> dict[int, int]:
+    def _withdraw(self, places: Sequence[Place]) -> dict[Place, int]:
         """Take back what has not been started; count it by partition."""
-        taken = self._slots.withdraw(self.buffer, lambda record: record.partition in numbers)
-        held = [record for _, record in self._held if record.partition in numbers]
-        self._held = [(at, record) for at, record in self._held if record.partition not in numbers]
-        counts: dict[int, int] = {}
+        topic = self.rules.lane.topic
+        wanted = set(places)
+        taken = self._slots.withdraw(self.buffer, lambda r: (topic, r.partition) in wanted)
+        held = [record for _, record in self._held if (topic, record.partition) in wanted]
+        self._held = [each for each in self._held if (topic, each[1].partition) not in wanted]
+        counts: dict[Place, int] = {}
         for record in (*taken, *held):
-            counts[record.partition] = counts.get(record.partition, 0) + 1
+            place = (topic, record.partition)
+            counts[place] = counts.get(place, 0) + 1
         return counts
-
-    def _log_rebalance(self, what: str, positions: list[TopicPartition]) -> None:
-        _LOG.info(
-            what,
-            lane=self.rules.lane.topic,
-            partitions=sorted(position.partition for position in positions),
-        )
-
-    def _on_error(self, error: KafkaError) -> None:
-        _LOG.warning("Kafka client", lane=self.rules.lane.topic, error=error.str())
-
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error

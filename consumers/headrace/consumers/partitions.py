@@ -1,4 +1,4 @@
-"""The partitions that a lane thread owns: taking one over, and what is known of each."""
+"""The partitions that a thread owns: taking one over, and what is known of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
 
 from headrace.consumers import commit_metadata
+from headrace.consumers.commit import Commit
 from headrace.consumers.commit_metadata import Cause, CommitMetadata, State, Unreadable
 from headrace.consumers.ledger import PartitionLedger
 from headrace.consumers.records import Assignment
@@ -19,30 +20,40 @@ _TIMEOUT = 10.0
 """Seconds for the broker to answer what was committed, inside the assignment callback."""
 
 Start = Literal["earliest", "latest"]
+Place = tuple[str, int]
+"""A partition: its topic and its number."""
 
 
 @dataclass(slots=True, eq=False)
 class OwnedPartition:
     """One partition from assignment to revocation."""
 
-    number: int
     assignment: Assignment
     ledger: PartitionLedger
     paused: bool = False
 
+    @property
+    def place(self) -> Place:
+        """Its topic and number."""
+        return (self.assignment.topic, self.assignment.partition)
+
+    def position(self, commit: Commit | None = None) -> TopicPartition:
+        """Name it for the client, with a commit if one is to be sent."""
+        if commit is None:
+            return TopicPartition(*self.place)
+        return TopicPartition(*self.place, commit.offset, commit.metadata)
+
 
 class Partitions:
-    """What a lane thread owns. Owned by that thread.
+    """What a thread owns. Owned by that thread.
 
     Args:
-        topic: The topic they belong to.
         transactional_id: Noted in every commit, so that the next owner can fence this one.
         start: Where to begin when a group has no offset; None refuses to guess.
     """
 
-    def __init__(self, topic: str, transactional_id: str, start: Start | None = None) -> None:
-        self.topic = topic
-        self.owned: dict[int, OwnedPartition] = {}
+    def __init__(self, transactional_id: str, start: Start | None = None) -> None:
+        self.owned: dict[Place, OwnedPartition] = {}
         self.lost_records = 0
         self._note = CommitMetadata(state=State.CLEAN, transactional_id=transactional_id)
         self._start = start
@@ -61,10 +72,10 @@ class Partitions:
         # The client keeps the application's pause flag across reassignments.
         consumer.resume(positions)
 
-    def close(self, numbers: Sequence[int]) -> None:
+    def close(self, places: Sequence[Place]) -> None:
         """Give partitions up: from here on their results are fenced."""
-        for number in numbers:
-            owned = self.owned.pop(number, None)
+        for place in places:
+            owned = self.owned.pop(place, None)
             if owned is not None:
                 owned.assignment.closed = True
 
@@ -77,8 +88,9 @@ class Partitions:
         ledger = PartitionLedger(offset, metadata.finished if metadata else (), self._note)
         if offset < low:
             self._report_lost(found, ledger, low)
-        assignment = Assignment(found.partition, next(self._epochs))
-        self.owned[found.partition] = OwnedPartition(found.partition, assignment, ledger)
+        assignment = Assignment(found.topic, found.partition, next(self._epochs))
+        owned = OwnedPartition(assignment, ledger)
+        self.owned[owned.place] = owned
         return TopicPartition(found.topic, found.partition, max(offset, low))
 
     def _checked(self, found: TopicPartition, low: int, high: int) -> int:

@@ -23,7 +23,8 @@ from headrace.consumers.commit_metadata import MetadataTooLargeError
 from headrace.consumers.execution import HandOver, Settled
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import End, HandOvers
-from headrace.consumers.partitions import OwnedPartition, Partitions
+from headrace.consumers.partitions import OwnedPartition, Partitions, Place
+from headrace.consumers.records import Assignment
 from headrace.consumers.transition_log import TransitionLog
 from headrace.schemas.transitions import encode_batch
 
@@ -47,6 +48,7 @@ class Recorder:
         transitions: The way to the events topic; None publishes no transitions.
         events: The events topic, for transitions that go with a hand-over.
         figures: Where it is counted.
+        source: What is recorded here, for messages: a lane's topic, or the delay tiers.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Recorder:
         transitions: TransitionLog | None,
         events: str,
         figures: LaneFigures,
+        source: str,
     ) -> None:
+        self._source = source
         self._partitions = partitions
         self._handovers = handovers
         self._transitions = transitions
@@ -68,7 +72,7 @@ class Recorder:
         self._pause = 0.0
         self._unresolved: _Commits = []
         self._undecided: list[Settled] = []
-        self._committing: dict[int, tuple[OwnedPartition, Commit]] = {}
+        self._committing: dict[Place, tuple[OwnedPartition, Commit]] = {}
         self._next_commit = 0.0
         self._membership: Any = None
         self._consumer: Consumer | None = None
@@ -127,21 +131,21 @@ class Recorder:
             self._next_commit = now + COMMIT_INTERVAL
             self._commit()
 
-    def commit_finally(self, numbers: Sequence[int]) -> None:
+    def commit_finally(self, places: Sequence[Place]) -> None:
         """Commit partitions that are about to be given up, and wait for the answer."""
         assert self._consumer is not None
         commits: list[TopicPartition] = []
-        for number in numbers:
-            owned = self._partitions.owned.get(number)
+        for place in places:
+            owned = self._partitions.owned.get(place)
             if owned is None:
                 continue
-            outstanding = self._committing.pop(number, None)
+            outstanding = self._committing.pop(place, None)
             if outstanding is not None:
                 # Sent before this one on the same connection: whatever became of it is overwritten.
                 owned.ledger.commit_failed(outstanding[1])
             commit = self._next(owned)
             if commit is not None:
-                commits.append(self._position(number, commit))
+                commits.append(owned.position(commit))
         if not commits:
             return
         try:
@@ -151,15 +155,14 @@ class Recorder:
             _LOG.warning(
                 "the last commit of partitions that are given up failed: their jobs since the "
                 "commit before run again",
-                topic=self._partitions.topic,
-                partitions=list(numbers),
+                partitions=list(places),
                 error=str(error),
             )
 
     def on_commit(self, error: KafkaError | None, answered: Sequence[TopicPartition]) -> None:
         """Take the answer to a plain commit. Called by the client inside a poll."""
         for position in answered:
-            pending = self._committing.pop(position.partition, None)
+            pending = self._committing.pop((position.topic, position.partition), None)
             if pending is None or pending[0].assignment.closed:
                 continue
             owned, commit = pending
@@ -178,8 +181,18 @@ class Recorder:
                     error=str(failure),
                 )
 
+    def finish(self, assignment: Assignment, offset: int) -> None:
+        """A record's outcome is stored. Of a closed assignment, it is fenced."""
+        if assignment.closed:
+            self._figures.fenced += 1
+            return
+        place = (assignment.topic, assignment.partition)
+        self._partitions.owned[place].ledger.finish(offset)
+
     def _count(self, settled: Settled) -> None:
         transition = settled.transition
+        if transition is None:
+            return
         figures = self._figures
         what = (transition.job_type, transition.state)
         figures.outcomes[what] = figures.outcomes.get(what, 0) + 1
@@ -191,19 +204,16 @@ class Recorder:
         for settled in stored:
             if settled.announcement:
                 continue
-            if settled.assignment.closed:
-                self._figures.fenced += 1
-                continue
-            self._partitions.owned[settled.partition].ledger.finish(settled.offset)
+            self.finish(settled.assignment, settled.offset)
 
     def _commit(self) -> None:
         assert self._consumer is not None
         positions: list[TopicPartition] = []
-        for number, owned in self._partitions.owned.items():
+        for place, owned in self._partitions.owned.items():
             commit = self._next(owned)
             if commit is not None:
-                self._committing[number] = (owned, commit)
-                positions.append(self._position(number, commit))
+                self._committing[place] = (owned, commit)
+                positions.append(owned.position(commit))
         if not positions:
             return
         try:
@@ -215,11 +225,8 @@ class Recorder:
         try:
             return owned.ledger.commit(handing_over)
         except MetadataTooLargeError as error:
-            _LOG.debug("a commit waits for running jobs", partition=owned.number, why=str(error))
+            _LOG.debug("a commit waits for running jobs", place=owned.place, why=str(error))
             return None
-
-    def _position(self, number: int, commit: Commit) -> TopicPartition:
-        return TopicPartition(self._partitions.topic, number, commit.offset, commit.metadata)
 
     def _hand_over(self, now: float) -> None:
         if self._unresolved:
@@ -232,33 +239,33 @@ class Recorder:
             return
         records = [settled.handover for settled in chosen if settled.handover is not None]
         if self._transitions is not None:
-            payload = encode_batch(settled.transition for settled in chosen)
-            records.append(HandOver("transition", self._events, None, payload, []))
-        positions = [self._position(owned.number, commit) for owned, commit in commits]
+            told = [settled.transition for settled in chosen if settled.transition is not None]
+            records.append(HandOver("transition", self._events, None, encode_batch(told), []))
+        positions = [owned.position(commit) for owned, commit in commits]
         result = self._handovers.hand_over(records, positions, self._membership)
         self._figures.handover_seconds += time.monotonic() - now
         self._ended(result.end, result.reason, chosen, commits, now)
 
     def _choose(self) -> tuple[list[Settled], _Commits]:
         """Take what can go into one transaction: of partitions without an outstanding commit."""
-        by_partition: dict[int, list[Settled]] = {}
+        by_place: dict[Place, list[Settled]] = {}
         skipped: list[Settled] = []
+        count = 0
         for _ in range(len(self._waiting)):
             settled = self._waiting.popleft()
+            place = (settled.assignment.topic, settled.assignment.partition)
             if settled.assignment.closed:
                 self._figures.fenced += 1
-            elif (
-                settled.partition in self._committing
-                or sum(map(len, by_partition.values())) >= self._limit
-            ):
+            elif place in self._committing or count >= self._limit:
                 skipped.append(settled)
             else:
-                by_partition.setdefault(settled.partition, []).append(settled)
+                by_place.setdefault(place, []).append(settled)
+                count += 1
         self._waiting.extend(skipped)
         chosen: list[Settled] = []
         commits: _Commits = []
-        for number, group in by_partition.items():
-            owned = self._partitions.owned[number]
+        for place, group in by_place.items():
+            owned = self._partitions.owned[place]
             commit = self._next(owned, [settled.offset for settled in group])
             if commit is None:
                 self._waiting.extend(group)
@@ -306,8 +313,7 @@ class Recorder:
         ]
         if not wanted:
             return False
-        asked = [TopicPartition(self._partitions.topic, owned.number) for owned, _ in wanted]
-        found = self._consumer.committed(asked, timeout=5)
+        found = self._consumer.committed([owned.position() for owned, _ in wanted], timeout=5)
         return all(
             (position.offset, position.metadata) == (commit.offset, commit.metadata)
             for position, (_, commit) in zip(found, wanted, strict=True)
@@ -324,7 +330,7 @@ class Recorder:
 
     def _went_through(self) -> None:
         if self._figures.blocked:
-            _LOG.info("hand-overs go through again", topic=self._partitions.topic)
+            _LOG.info("hand-overs go through again", topic=self._source)
         self._figures.blocked = ""
         self._pause = 0.0
         self._limit = min(MAX_HAND_OVERS, self._limit * 2)
@@ -336,7 +342,7 @@ class Recorder:
             _LOG.warning(
                 "a hand-over to the delay tiers or dead letters failed: its partition waits, "
                 "nothing is lost; check the topics, their size limits and this worker's rights",
-                topic=self._partitions.topic,
+                topic=self._source,
                 reason=reason,
             )
         self._figures.blocked = reason

@@ -15,6 +15,7 @@ class Assignment:
     A result whose assignment is closed is fenced: it belongs to nobody's ledger any more.
     """
 
+    topic: str
     partition: int
     epoch: int
     closed: bool = False

@@ -42,7 +42,9 @@ class TransitionLog:
         while self._pending:
             size = min(len(self._pending), MAX_BATCH)
             batch = [self._pending.popleft() for _ in range(size)]
-            payload = encode_batch(settled.transition for settled in batch)
+            payload = encode_batch(
+                settled.transition for settled in batch if settled.transition is not None
+            )
             try:
                 self._producer.produce(self._topic, payload, on_delivery=self._answer(batch))
             except BufferError:
@@ -66,4 +68,4 @@ class TransitionLog:
 
     def _answer(self, batch: Sequence[Settled]) -> Any:
         # Runs in whichever lane's thread polls the shared producer: it may only queue.
-        return lambda error, message: self._answers.append((batch, error))
+        return lambda error, _: self._answers.append((batch, error))

@@ -179,7 +179,7 @@ class Worker:
         settings = options.settings
         figures = LaneFigures()
         transactional_id = f"{lane.topic}-{self.name}"
-        partitions = Partitions(lane.topic, transactional_id, options.start)
+        partitions = Partitions(transactional_id, options.start)
         topology = self.pipeline.topology
         recorder = Recorder(
             partitions,
@@ -187,6 +187,7 @@ class Worker:
             TransitionLog(self._producer, topology.events) if settings.worker_transitions else None,
             topology.events,
             figures,
+            lane.topic,
         )
         rules = Rules(
             lane,

@@ -1,0 +1,176 @@
+"""A member of a consumer group: one consumer, its partitions, and what happens when they change.
+
+One thread owns it. The client calls back inside `poll`, so a rebalance is served there: partitions
+that are revoked are drained, committed and fenced before they are given away, while the others go
+on; partitions that were lost are fenced at once and nothing is committed for them.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from headrace.consumers.figures import LaneFigures
+from headrace.consumers.partitions import OwnedPartition, Partitions, Place
+from headrace.consumers.recording import Recorder
+from headrace.pipeline.errors import LostOffsetError
+
+_LOG = structlog.get_logger("headrace.member")
+
+MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Consumer]
+
+
+class Owner(Protocol):
+    """Who works on the partitions; called in the thread that polls."""
+
+    def drain(self, places: Sequence[Place]) -> None:
+        """Let what runs on these partitions end, within the drain budget, recording as usual."""
+        ...
+
+    def forget(self, places: Sequence[Place]) -> None:
+        """Drop what is in memory of these partitions: they belong to somebody else."""
+        ...
+
+
+class Member:
+    """One member of one group.
+
+    Args:
+        group: The group's name, for messages.
+        topics: What to subscribe to.
+        make_consumer: Makes the consumer, given what to call on commits and on errors.
+        partitions: Empty; filled by assignments.
+        recorder: Records outcomes and commits.
+        figures: Where it is counted.
+        owner: Who works on the partitions.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        topics: Sequence[str],
+        make_consumer: MakeConsumer,
+        partitions: Partitions,
+        recorder: Recorder,
+        figures: LaneFigures,
+        owner: Owner,
+    ) -> None:
+        self._group = group
+        self._partitions = partitions
+        self._recorder = recorder
+        self._figures = figures
+        self._owner = owner
+        self._error: Exception | None = None
+        self._consumer = make_consumer(recorder.on_commit, self._on_error)
+        recorder.belong_to(self._consumer)
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def poll(self, timeout: float, most: int) -> list[Message]:
+        """Serve rebalances, and give up to `most` messages; waits only when there is none.
+
+        Those with an error are events: give them to `take_event` in their place among the
+        others. An end of partition that is taken before the records below it are entered in the
+        ledger would make them holes.
+
+        Args:
+            timeout: Seconds to wait for the first record.
+            most: Records, at least 1.
+
+        Raises:
+            LostOffsetError: A position is gone, or a group has no offset.
+            KafkaException: The client cannot go on.
+        """
+        self._recorder.prove_membership()
+        first = self._consumer.poll(timeout)
+        self._figures.last_poll = time.monotonic()
+        more = self._consumer.consume(most - 1, 0) if first is not None and most > 1 else []
+        if self._error is not None:
+            raise self._error
+        return [] if first is None else [first, *more]
+
+    def pause(self, owned: Iterable[OwnedPartition]) -> None:
+        """Fetch nothing of these partitions; discards what was prefetched."""
+        self._consumer.pause([each.position() for each in owned])
+
+    def resume(self, owned: Iterable[OwnedPartition]) -> None:
+        """Fetch again."""
+        self._consumer.resume([each.position() for each in owned])
+
+    def leave(self) -> None:
+        """Drain, commit and give up everything, and leave the group."""
+        self._give_up(list(self._partitions.owned))
+        self._figures.joined = False
+        self._consumer.close()
+
+    def take_event(self, message: Message, error: KafkaError) -> None:
+        """Take a message that is no record. Call it after the records before it were entered.
+
+        Raises:
+            LostOffsetError: The position is gone from the log.
+            KafkaException: The client cannot go on.
+        """
+        place = (message.topic() or "", message.partition() or 0)
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            owned = self._partitions.owned.get(place)
+            if owned is not None:
+                owned.ledger.advance_to(message.offset() or 0)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
+            raise LostOffsetError(
+                f"{place[0]}/{place[1]}: the position {message.offset()} is gone from the log "
+                f"({error.str()}); restart this process: it reports what was lost and goes on"
+            )
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            _LOG.warning("a poll reported an error", group=self._group, error=error.str())
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        try:
+            if assigned:
+                self._partitions.take_over(consumer, assigned)
+            self._figures.joined = True
+            self._figures.assigned += len(assigned)
+            self._log("partitions assigned", assigned)
+        except Exception as error:
+            self._error = error
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        try:
+            self._figures.revoked += len(revoked)
+            self._give_up([(position.topic, position.partition) for position in revoked])
+            self._log("partitions revoked", revoked)
+        except Exception as error:
+            self._error = error
+        finally:
+            consumer.incremental_unassign(revoked)
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        places = [(position.topic, position.partition) for position in lost]
+        self._figures.lost_partitions += len(lost)
+        self._partitions.close(places)
+        self._owner.forget(places)
+        self._log("partitions lost: another process has them", lost)
+        consumer.incremental_unassign(lost)
+
+    def _give_up(self, places: Sequence[Place]) -> None:
+        self._owner.drain(places)
+        self._recorder.commit_finally(places)
+        self._partitions.close(places)
+        self._owner.forget(places)
+
+    def _log(self, what: str, positions: Iterable[TopicPartition]) -> None:
+        by_topic: dict[str, list[int]] = {}
+        for position in positions:
+            by_topic.setdefault(position.topic, []).append(position.partition)
+        for topic, numbers in by_topic.items():
+            _LOG.info(what, topic=topic, partitions=sorted(numbers))
+
+    def _on_error(self, error: KafkaError) -> None:
+        _LOG.warning("Kafka client", group=self._group, error=error.str())
