@@ -47,7 +47,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     known = {variable(field) for kind in ALL_SETTINGS for field in kind.model_fields}
     known |= OTHER_VARIABLES.keys()
     return [
-        f"{name} is no setting{_meant(name, known)}; see docs/reference/settings.md"
+        f"{name} is no setting{_meant(name, known)} (see docs/reference/settings.md)"
         for name in sorted(environment)
         if name.startswith(PREFIX)
         and name not in known
@@ -57,7 +57,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 def _meant(name: str, known: set[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f", did you mean {close[0]}" if close else ""
+    return f", did you mean {close[0]}?" if close else ""
 
 
 __all__ = [

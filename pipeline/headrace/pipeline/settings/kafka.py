@@ -35,45 +35,48 @@ class KafkaSettings(Settings):
     )
 
     bootstrap_servers: str = Field(
-        "",
+        default="",
         description="Kafka's address, `host:port,…`. Empty: the embedded broker that "
         "`headrace kafka start` or `headrace up` started here.",
     )
     security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
-        "plaintext", description="How connections are protected."
+        default="plaintext", description="How connections are protected."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        None, description="How clients authenticate."
+        default=None, description="How clients authenticate."
     )
-    sasl_username: str | None = Field(None, description="The SASL user.")
-    sasl_password: SecretStr | None = Field(None, description="The SASL password; never logged.")
+    sasl_username: str | None = Field(default=None, description="The SASL user.")
+    sasl_password: SecretStr | None = Field(
+        default=None, description="The SASL password; never logged."
+    )
     sasl_password_file: Path | None = Field(
-        None, description="A file that holds the SASL password, as mounted secrets do."
+        default=None, description="A file that holds the SASL password, as mounted secrets do."
     )
     ssl_ca_location: Path | None = Field(
-        None,
+        default=None,
         description="The CA certificates that brokers are checked against; the system's when "
         "empty.",
     )
     ssl_certificate_location: Path | None = Field(
-        None, description="The client's certificate, for mutual TLS."
+        default=None, description="The client's certificate, for mutual TLS."
     )
     ssl_key_location: Path | None = Field(
-        None, description="The client's private key, for mutual TLS."
+        default=None, description="The client's private key, for mutual TLS."
     )
     group_protocol: Protocol = Field(
-        Protocol.CONSUMER, description="`consumer` (KIP-848, brokers 4.0 and later) or `classic`."
+        default=Protocol.CONSUMER,
+        description="`consumer` (KIP-848, brokers 4.0 and later) or `classic`.",
     )
     session_timeout: PositiveDuration = Field(
-        timedelta(seconds=45),
+        default=timedelta(seconds=45),
         description="Classic protocol: how long a silent worker keeps its partitions. Under "
         "KIP-848 the broker decides (`group.consumer.session.timeout.ms`).",
     )
     client_id: str = Field(
-        "headrace", description="The client id shown in the broker's logs and quotas."
+        default="headrace", description="The client id shown in the broker's logs and quotas."
     )
     schema_registry_url: SecretStr | None = Field(
-        None,
+        default=None,
         description="A Confluent-compatible schema registry: where schemas of records in "
         "Confluent framing are looked up. Never logged: it may hold a password.",
     )
@@ -134,28 +137,28 @@ class TopicSettings(Settings):
     )
 
     topic_partitions: int = Field(
-        12, ge=1, description="Partitions of each lane whose queue names no number."
+        default=12, ge=1, description="Partitions of each lane whose queue names no number."
     )
     topic_replication: int = Field(
-        -1, ge=-1, description="Replicas of each topic; -1 takes the broker's default."
+        default=-1, ge=-1, description="Replicas of each topic; -1 takes the broker's default."
     )
     topic_min_insync: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="`min.insync.replicas`; when empty, 2 for 3 or more replicas, else 1.",
     )
     topic_retention: PositiveDuration = Field(
-        timedelta(days=7),
+        default=timedelta(days=7),
         description="How long lanes, delay tiers and events keep records; at least twice the "
         "longest wait of a tier (48 h).",
     )
     dlq_retention: PositiveDuration = Field(
-        timedelta(days=30), description="How long dead letters are kept."
+        default=timedelta(days=30), description="How long dead letters are kept."
     )
-    delay_partitions: int = Field(3, ge=1, description="Partitions of each delay tier.")
-    events_partitions: int = Field(6, ge=1, description="Partitions of the events topic.")
+    delay_partitions: int = Field(default=3, ge=1, description="Partitions of each delay tier.")
+    events_partitions: int = Field(default=6, ge=1, description="Partitions of the events topic.")
     topic_max_message_bytes: int = Field(
-        1_048_576,
+        default=1_048_576,
         ge=65_536,
         description="The largest job record a lane takes, in bytes. Delay tiers, dead letters and "
         "events take 512 KiB more, so that a hand-over never fails for size.",
@@ -185,20 +188,21 @@ class ProducerSettings(Settings):
     )
 
     producer_linger: Duration = Field(
-        timedelta(milliseconds=2), description="How long a record waits for company in its batch."
+        default=timedelta(milliseconds=2),
+        description="How long a record waits for company in its batch.",
     )
     producer_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        "lz4", description="Compression of batches."
+        default="lz4", description="Compression of batches."
     )
     producer_delivery_timeout: PositiveDuration = Field(
-        timedelta(seconds=120),
+        default=timedelta(seconds=120),
         description="After this a record that no broker acknowledged is an error.",
     )
     producer_queue_bytes: int = Field(
-        67_108_864, ge=1_048_576, description="Bytes that may wait locally to be sent."
+        default=67_108_864, ge=1_048_576, description="Bytes that may wait locally to be sent."
     )
     producer_queue_timeout: Duration = Field(
-        timedelta(seconds=10),
+        default=timedelta(seconds=10),
         description="How long `submit` waits when the local queue is full, before it raises.",
     )
 

@@ -3,25 +3,30 @@
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from headrace.pipeline.durations import PositiveDuration
 from headrace.pipeline.settings.base import Settings
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 class HttpSettings(Settings):
     """Each process's own port for health and metrics."""
 
     http_enabled: bool = Field(
-        True, description="Whether `/health/live`, `/health/ready` and `/metrics` are served."
+        default=True,
+        description="Whether `/health/live`, `/health/ready` and `/metrics` are served.",
     )
     http_host: str = Field(
-        "127.0.0.1", description="The address to listen on; `0.0.0.0` in a container."
+        default="127.0.0.1", description="The address to listen on; `0.0.0.0` in a container."
     )
     http_port: int = Field(
-        0,
+        default=0,
         ge=0,
         le=65535,
         description="The port; 0 takes a free one and logs it. With `--processes N` child i takes "
@@ -39,30 +44,29 @@ class LogFormat(StrEnum):
 class LogSettings(Settings):
     """Where log lines go and how they look."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least severe lines to keep."
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field(default="info", description="The least severe lines to keep.")
     )
-    log_format: LogFormat = Field(
-        LogFormat.TEXT, description="`json`: an object per line. `text`: for reading."
+    log_format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(
+        default=LogFormat.TEXT, description="`json`: an object per line. `text`: for reading."
     )
-    log_console_enabled: bool = Field(True, description="Whether lines go to standard error.")
-    log_file_enabled: bool = Field(False, description="Whether lines go to a file.")
+    log_console_enabled: bool = Field(
+        default=True, description="Whether lines go to standard error."
+    )
+    log_file_enabled: bool = Field(default=False, description="Whether lines go to a file.")
     log_file_path: Path = Field(
-        Path(".headrace/log/{role}.log"),
+        default=Path(".headrace/log/{role}.log"),
         description="The file. `{role}` (worker, scheduler …) and `{pid}` in it are filled in: "
         "each process needs a file of its own.",
     )
     log_file_max_size_mb: int = Field(
-        100, ge=1, description="The size at which the file is rotated, in MB (1,000,000 bytes)."
+        default=100,
+        ge=1,
+        description="The size at which the file is rotated, in MB (1,000,000 bytes).",
     )
     log_file_max_backups: int = Field(
-        5, ge=0, description="Rotated files to keep; 0 empties the file when it is full."
+        default=5, ge=0, description="Rotated files to keep; 0 empties the file when it is full."
     )
     log_metrics_interval: PositiveDuration = Field(
-        timedelta(minutes=1), description="How often a worker logs its own figures."
+        default=timedelta(minutes=1), description="How often a worker logs its own figures."
     )
-
-    @field_validator("log_level", "log_format", mode="before")
-    @classmethod
-    def _lower(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value

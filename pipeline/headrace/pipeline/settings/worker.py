@@ -39,58 +39,58 @@ class WorkerSettings(Settings):
     )
 
     worker_mode: WorkerMode = Field(
-        WorkerMode.DEFAULT,
+        default=WorkerMode.DEFAULT,
         description="`thin`: one process with everything, concurrency 2. `default`: every lane. "
         "`specialized`: the lanes of `HEADRACE_WORKER_PRIORITIES`. `job-specialized`: the queues "
         "of `HEADRACE_WORKER_JOB_TYPES`. `scheduler`: no lanes, only the delay tiers.",
     )
     worker_priorities: CommaList = Field(
-        (), description="Specialized mode: the priorities to serve, such as `high,normal`."
+        default=(), description="Specialized mode: the priorities to serve, such as `high,normal`."
     )
     worker_job_types: CommaList = Field(
-        (),
+        default=(),
         description="Job-specialized mode: the job types to serve, such as `email.send,image.crop`;"
         " each must have a queue of its own.",
     )
     worker_concurrency: int = Field(
-        10, ge=1, le=10_000, description="Jobs that one worker process runs at a time."
+        default=10, ge=1, le=10_000, description="Jobs that one worker process runs at a time."
     )
     worker_drain_budget: Duration = Field(
-        timedelta(seconds=30),
+        default=timedelta(seconds=30),
         description="How long a stopping worker waits for its running jobs before it gives them "
         "back.",
     )
     worker_lost_threads: int = Field(
-        5,
+        default=5,
         ge=1,
         description="Threads that may be stuck in timed-out jobs before the worker asks to be "
         "restarted.",
     )
     worker_buffer_bytes: int = Field(
-        67_108_864,
+        default=67_108_864,
         ge=1_048_576,
         description="Bytes of records that wait in memory for a slot, per lane.",
     )
     worker_transitions: bool = Field(
-        True, description="Whether job transitions are published on the events topic."
+        default=True, description="Whether job transitions are published on the events topic."
     )
     worker_max_result_bytes: int = Field(
-        65_536,
+        default=65_536,
         ge=0,
         description="The largest return value kept in a transition, in bytes; larger ones fail the "
         "job.",
     )
     enable_scheduler: bool = Field(
-        False,
+        default=False,
         description="Whether the worker process also moves due records from the delay tiers. On in "
         "thin and scheduler mode when it is not set.",
     )
     job_timeout: PositiveDuration = Field(
-        timedelta(minutes=5),
+        default=timedelta(minutes=5),
         description="How long one attempt may take when its job type says nothing.",
     )
     max_retries: int = Field(
-        3,
+        default=3,
         ge=1,
         le=1000,
         description="Counted attempts, the first included, when a job type declares no retry "
@@ -147,12 +147,12 @@ class SchedulerSettings(Settings):
     """How the scheduler holds what is not due."""
 
     scheduler_interval: PositiveDuration = Field(
-        timedelta(milliseconds=100),
+        default=timedelta(milliseconds=100),
         description="The longest the scheduler sleeps between looks at its clock and Kafka; due "
         "times in hand are kept to the millisecond whatever this is.",
     )
     scheduler_memory_bytes: int = Field(
-        67_108_864,
+        default=67_108_864,
         ge=1_048_576,
         description="Bytes of records that may wait in the scheduler's memory.",
     )

@@ -25,6 +25,8 @@ from headrace.pipeline.telemetry.health import Health
 
 _MOST_CONNECTIONS: Final = 32
 _REQUEST_SECONDS: Final = 10.0
+_LOOK_AROUND_SECONDS: Final = 0.2
+"""How often the server looks for a stop and for connections over their time."""
 _LAST_PORT: Final = 65_535
 _LOG = logging.getLogger("headrace.http")
 
@@ -71,7 +73,12 @@ class HttpServer:
         port = self._settings.http_port
         wanted = port + self._offset if port else 0
         self._server = _listen(self._settings.http_host, wanted, self._routes)
-        self._thread = Thread(target=self._server.serve_forever, name="headrace-http", daemon=True)
+        self._thread = Thread(
+            target=self._server.serve_forever,
+            args=(_LOOK_AROUND_SECONDS,),
+            name="headrace-http",
+            daemon=True,
+        )
         self._thread.start()
         _LOG.info("health and metrics at %s", self.url)
         return int(self._server.server_address[1])

@@ -44,10 +44,9 @@ def configure(settings: LogSettings, *, role: str, **bound: Any) -> None:
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared = _shared_processors({"role": role, **bound})
-    handlers = _handlers(settings, role, shared)
     root = logging.getLogger()
-    _remove_ours(root)
-    for handler in handlers:
+    _remove_ours(root)  # first, since an open log file is locked against a second opening
+    for handler in _handlers(settings, role, shared):
         root.addHandler(handler)
     root.setLevel(level)
     structlog.configure(
