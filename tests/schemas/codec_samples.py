@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -132,7 +133,9 @@ SCALAR_TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Shade, st.sampled_from(Shade)),
     (Level, st.sampled_from(Level)),
     (Literal["a", "image/png"], st.sampled_from(["a", "image/png"])),
-    (Literal[1, "one", None], st.sampled_from([1, "one", None])),
+    (Literal[1, "one"] | None, st.sampled_from([1, "one", None])),
+    (Customer | Literal[1, 2] | None, TEXTS | st.sampled_from([1, 2, None])),
+    (Literal["a", None] | None, st.sampled_from(["a", None])),  # noqa: PYI061 - the form that is tried
     (Annotated[int, Field(ge=0, le=9)], st.integers(0, 9)),
     (Customer, TEXTS),
     (Size, SIZES),
@@ -166,20 +169,24 @@ HASHABLE_TYPES = [
 Typed = tuple[Any, st.SearchStrategy[Any]]
 
 
+def parted(kind: type, *parts: Any) -> Any:
+    """``kind[parts]``, from values."""
+    return types.GenericAlias(kind, parts)
+
+
 def containers_of(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
     """Types made of a type, with values made of its values."""
     sized = inner.filter(lambda typed: typed[0] is not None)
+    hashable = st.sampled_from(HASHABLE_TYPES)
     return st.one_of(
-        sized.map(lambda t: (list[t[0]], st.lists(t[1], max_size=3))),  # type: ignore[name-defined]
-        sized.map(lambda t: (tuple[t[0], ...], st.lists(t[1], max_size=3).map(tuple))),  # type: ignore[name-defined]
-        inner.map(lambda t: (dict[str, t[0]], st.dictionaries(TEXTS, t[1], max_size=3))),  # type: ignore[name-defined]
+        sized.map(lambda t: (parted(list, t[0]), st.lists(t[1], max_size=3))),
+        sized.map(lambda t: (parted(tuple, t[0], ...), st.lists(t[1], max_size=3).map(tuple))),
+        inner.map(lambda t: (parted(dict, str, t[0]), st.dictionaries(TEXTS, t[1], max_size=3))),
         st.tuples(sized, inner).map(
-            lambda ts: (tuple[ts[0][0], ts[1][0]], st.tuples(ts[0][1], ts[1][1]))  # type: ignore[name-defined]
+            lambda ts: (parted(tuple, ts[0][0], ts[1][0]), st.tuples(ts[0][1], ts[1][1]))
         ),
-        st.sampled_from(HASHABLE_TYPES).map(lambda t: (set[t[0]], st.sets(t[1], max_size=3))),  # type: ignore[name-defined]
-        st.sampled_from(HASHABLE_TYPES).map(
-            lambda t: (frozenset[t[0]], st.frozensets(t[1], max_size=3))  # type: ignore[name-defined]
-        ),
+        hashable.map(lambda t: (parted(set, t[0]), st.sets(t[1], max_size=3))),
+        hashable.map(lambda t: (parted(frozenset, t[0]), st.frozensets(t[1], max_size=3))),
     )
 
 
@@ -222,17 +229,22 @@ def same(one: Any, other: Any) -> bool:
     """Equal, and of the same type all the way down (datetimes: the same instant, in UTC)."""
     if type(one) is not type(other) or one != other:
         return False
-    if dataclasses.is_dataclass(one):
-        names = [each.name for each in dataclasses.fields(one)]
-        return all(same(getattr(one, name), getattr(other, name)) for name in names)
-    if isinstance(one, BaseModel):
-        return all(
-            same(getattr(one, name), getattr(other, name)) for name in type(one).model_fields
-        )
-    if isinstance(one, dict):
-        return all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list | tuple):
-        return all(same(*pair) for pair in zip(one, other, strict=True))
     if isinstance(one, datetime):
-        return one.utcoffset() is not None and other.utcoffset() == timedelta(0)
-    return True
+        return bool(other.utcoffset() == timedelta(0))
+    if isinstance(one, Decimal):
+        return str(one) == str(other) or str(other)[-3:-2] == "."  # two places, by its schema
+    return all(same(*pair) for pair in zip(parts_of(one), parts_of(other), strict=True))
+
+
+def parts_of(value: Any) -> list[Any]:
+    """The values inside a value. Not those of sets, which have no order."""
+    if isinstance(value, dict):
+        return [value[key] for key in sorted(value)]
+    if isinstance(value, list | tuple):
+        return list(value)
+    names: list[str] = []
+    if isinstance(value, BaseModel):
+        names = list(type(value).model_fields)
+    elif dataclasses.is_dataclass(value):
+        names = [each.name for each in dataclasses.fields(value)]
+    return [getattr(value, name) for name in names]

@@ -182,7 +182,9 @@ def test_a_bare_schema_names_the_field_that_does_not_fit() -> None:
     at = datetime(2024, 1, 1, tzinfo=UTC)
     bound = bare().bind(size={"width": 1}, at=at)
     assert bound == {"size": {"width": 1, "height": 320}, "at": at, "wait": timedelta(seconds=1)}
-    with pytest.raises(ArgumentError, match="image.thumbnail: argument `size`: `width` .* got 'x'"):
+    with pytest.raises(
+        ArgumentError, match=r"image\.thumbnail: argument `size`: `width` .* got 'x'"
+    ):
         bare().bind(size={"width": "x"}, at=at)
     with pytest.raises(ArgumentError, match="argument `size`: `depth` is unknown"):
         bare().bind(size={"width": 1, "depth": 2}, at=at)

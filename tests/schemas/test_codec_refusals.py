@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Literal, Optional, Protocol, TypeVar
 from uuid import UUID
 
 import pytest
@@ -141,6 +141,7 @@ REFUSED = [
     (Names, "RootModel"),
     (collections.namedtuple("Bare", "x y"), "no types"),  # noqa: PYI024
     (tuple[Size, other_size()], "two different types"),  # type: ignore[misc]
+    (Optional[Annotated[int | str, Field(description="x")]], "annotated union inside a union"),  # noqa: UP045
     (Annotated[Decimal, Field(max_digits=4)], "needs both"),
     (Annotated[int, Field(default=4)], "default inside"),
     (Annotated[int, Field(alias="n")], "alias inside"),

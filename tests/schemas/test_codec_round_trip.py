@@ -11,7 +11,7 @@ from tests.schemas.codec_samples import SCALAR_TYPES, TYPED, NoSchemas, Typed, c
 from headrace.schemas.codec import record_codec_from_schema, value_codec
 from headrace.schemas.errors import SchemaError
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def accepted_by_apache(schema_text: str) -> bool:
@@ -72,7 +72,8 @@ def test_a_codec_from_the_bare_schema_writes_what_the_declared_one_reads(
     try:
         bare = record_codec_from_schema(codec.schema_text)
     except SchemaError as error:
-        assert "a value may be both" in error.reason
+        if "a value may be both" not in error.reason:
+            raise
         return
     value = data.draw(values)
     payload = codec.encode(value)
@@ -94,4 +95,4 @@ def test_not_a_number_comes_back() -> None:
 def test_equal_sets_have_equal_bytes() -> None:
     codec = value_codec("result", set[str])
     words = [f"word-{number}" for number in range(50)]
-    assert codec.encode(set(words)) == codec.encode(set(reversed(words)))
+    assert codec.encode(set(words)) == codec.encode({*words[25:], *words[:25]})

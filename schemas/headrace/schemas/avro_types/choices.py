@@ -47,15 +47,23 @@ def _decode_member(kind: type[enum.Enum], native: Any) -> enum.Enum:
 
 
 def literal_of(annotation: Any, path: str, build: Build) -> Node:
-    """A literal of str, int and None: the Avro type of its values."""
+    """A literal of str, int and None: the Avro type of its values, a union if they differ."""
     values = get_args(annotation)
     kinds = list(dict.fromkeys(type(value) for value in values))
     if not set(kinds) <= {str, int, _NONE}:
         raise Refusal(path, f"{annotation} has values other than str, int and None", "use an Enum")
-    bases = [build(kind, path) for kind in kinds]
-    base = bases[0] if len(bases) == 1 else union_of(bases, path)
+    members = [
+        _literal_of_kind(build(kind, path), tuple(value for value in values if type(value) is kind))
+        for kind in kinds
+    ]
+    return members[0] if len(members) == 1 else union_of(members, path)
+
+
+def _literal_of_kind(base: Node, values: tuple[Any, ...]) -> Node:
+    if base.native is _NONE:
+        return base
     encode, decode = partial(_check_literal, base, values), partial(_decode_literal, base, values)
-    return replace(base, annotation=annotation, encode=encode, decode=decode, plain=False)
+    return replace(base, annotation=Literal[values], encode=encode, decode=decode, plain=False)
 
 
 def _check_literal(base: Node, values: tuple[Any, ...], value: Any) -> Any:
@@ -83,7 +91,9 @@ def is_literal(origin: Any) -> bool:
 
 
 def union_of(members: list[Node], path: str) -> Node:
-    """One of several types, None among them or not."""
+    """One of several types, None among them or not. A union among them gives its members."""
+    parts = (part for member in members for part in member.members or (member,))
+    members = list({id(part): part for part in parts}.values())  # None may come twice
     _refuse_twins(members, path)
     choice = _Choice(tuple(members))
     schema: AvroSchema = [member.schema for member in members]
@@ -92,14 +102,15 @@ def union_of(members: list[Node], path: str) -> Node:
     plain = plain and _NONE in {member.native for member in members}
     python = tuple(kind for member in members for kind in member.python)
     encode = choice.encode_plainly if plain else choice.encode
-    return Node(schema, annotation, python, object, "union", encode, choice.decode, plain=plain)
+    node = Node(schema, annotation, python, object, "union", encode, choice.decode, plain=plain)
+    return replace(node, members=choice.members)
 
 
 def _refuse_twins(members: list[Node], path: str) -> None:
     branches: dict[str, Node] = {}
     for member in members:
         if member.branch == "union":
-            raise Refusal(path, "a union inside a union", "write one union of all its members")
+            raise Refusal(path, "an annotated union inside a union", "annotate the whole union")
         twin = branches.setdefault(member.branch, member)
         if twin is not member:
             raise Refusal(path, f"{_pair(twin, member)} are both {member.branch} in Avro", _WRAP)

@@ -77,7 +77,8 @@ class Derivation:
         _refuse_field_options(constraints, path)
         node = _decimal(constraints, path) if base is Decimal else self.node(base, path)
         narrowed = _ANNOTATED[(node.annotation, *metadata)]
-        return replace(node, annotation=narrowed, plain=node.plain and _only_bounds(constraints))
+        plain = node.plain and _only_bounds(constraints)
+        return replace(node, annotation=narrowed, plain=plain, members=())
 
 
 def _decimal(constraints: list[Any], path: str) -> Node:

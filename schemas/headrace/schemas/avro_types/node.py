@@ -53,6 +53,7 @@ class Node:
         encode: checks one Python value and gives what the Avro writer takes.
             Raises `Mismatch`.
         decode: gives the Python value of what the Avro reader found. Raises `Mismatch`.
+        members: those of a union, as long as no constraint holds for it as a whole.
         plain: a value that pydantic has validated needs neither `encode` nor `decode`.
     """
 
@@ -64,6 +65,7 @@ class Node:
     encode: Convert
     decode: Convert
     plain: bool = False
+    members: tuple["Node", ...] = ()
 
 
 Build = Callable[[Any, str], Node]
