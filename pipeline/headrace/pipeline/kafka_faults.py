@@ -43,6 +43,12 @@ _RIGHTS: Final = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "the transactional id (DESCRIBE, WRITE)",
 }
 
+_REMEDIES: Final = {
+    KafkaError.INVALID_REPLICATION_FACTOR: "set HEADRACE_TOPIC_REPLICATION to at most the number of brokers, or to -1",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "make the topics with `headrace topics apply`",
+    KafkaError.MSG_SIZE_TOO_LARGE: "raise HEADRACE_TOPIC_MAX_MESSAGE_BYTES and apply the topics again",
+}
+
 
 def explain(doing: str, error: KafkaError, settings: KafkaSettings) -> HeadraceError:
     """Make the error to raise in place of librdkafka's.
@@ -74,7 +80,8 @@ def explain(doing: str, error: KafkaError, settings: KafkaSettings) -> HeadraceE
             f"{doing}: Kafka refused it to {_user(settings)} ({error.str()}); grant the rights on "
             f"{_RIGHTS[code]}, or run the command as someone who has them"
         )
-    return TopicError(f"{doing}: Kafka refused: {error.str()} ({error.name()})")
+    remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
+    return TopicError(f"{doing}: Kafka refused: {error.str()} ({error.name()}){remedy}")
 
 
 def kafka_error(exception: KafkaException) -> KafkaError:

@@ -5,14 +5,24 @@
 from typing import Any, Final
 
 from confluent_kafka import admin
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 AlterConfigOpType = admin.AlterConfigOpType
 ConfigEntry = admin.ConfigEntry
 ConfigResource = admin.ConfigResource
-NewPartitions = admin.NewPartitions
-NewTopic = admin.NewTopic
 ResourceType = admin.ResourceType
 
 _SPECS: Any = admin.OffsetSpec  # it has no types
-EARLIEST: Final[admin.OffsetSpec] = _SPECS.earliest()
-LATEST: Final[admin.OffsetSpec] = _SPECS.latest()
+EARLIEST: Final[Any] = _SPECS.earliest()
+LATEST: Final[Any] = _SPECS.latest()
+
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "AlterConfigOpType",
+    "ConfigEntry",
+    "ConfigResource",
+    "NewPartitions",
+    "NewTopic",
+    "ResourceType",
+]

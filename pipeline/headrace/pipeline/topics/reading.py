@@ -39,6 +39,12 @@ class ClusterReader(AdminCalls):
             for partition in range(topics[topic].partitions)
             if (topic, partition) not in committed[group]
         }
+        growing = {
+            topic.group
+            for topic in wishes
+            if topic.group and topic.name in topics
+            if topic.partitions > topics[topic.name].partitions
+        }
         compacted = {topology.control, topology.schemas} & set(topics)
         records = read_latest(self.kafka, sorted(compacted))
         return ClusterState(
@@ -46,7 +52,7 @@ class ClusterReader(AdminCalls):
             default_replicas=None if len(topics) == len(wishes) else self.default_replicas(),
             committed=committed,
             spans=self.spans(missing),
-            live_groups=self.live(set(missing.values())),
+            live_groups=self.live(growing | set(missing.values())),
             known_partitions=counts_in(records.get(topology.control, {})),
             schemas=read_records(records.get(topology.schemas, {})),
         )
@@ -104,10 +110,7 @@ class ClusterReader(AdminCalls):
         wanted = [TopicPartition(*place) for place in places]
         if not wanted:
             return {}
-        starts, ends = (
-            self.admin.list_offsets(dict.fromkeys(wanted, spec), **self.bound)
-            for spec in (EARLIEST, LATEST)
-        )
+        starts, ends = self._ask_offsets(wanted, EARLIEST), self._ask_offsets(wanted, LATEST)
         return {
             (place.topic, place.partition): Span(
                 self.result(f"reading the start of {place.topic}", starts[place]).offset,
@@ -115,6 +118,10 @@ class ClusterReader(AdminCalls):
             )
             for place in wanted
         }
+
+    def _ask_offsets(self, places: Iterable[TopicPartition], which: Any) -> Mapping[Any, Any]:
+        query: dict[TopicPartition, Any] = dict.fromkeys(places, which)
+        return self.admin.list_offsets(query, **self.bound)
 
     def _configs(self, topics: Iterable[str]) -> Mapping[str, Mapping[str, str | None]]:
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
