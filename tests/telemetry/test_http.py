@@ -186,7 +186,10 @@ def test_a_registry_that_fails_is_a_500_and_the_server_lives(
     assert running.json("/health/live")[0] == 200
 
 
-def test_silent_clients_hold_up_neither_others_nor_the_stop(running: Running) -> None:
+def test_silent_clients_hold_up_neither_others_nor_the_stop(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry_http._Handler, "timeout", None)
     silent = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(8)]
     silent[0].sendall(b"GET /metrics HTT")
     assert running.json("/health/live")[0] == 200
@@ -200,6 +203,7 @@ def test_silent_clients_hold_up_neither_others_nor_the_stop(running: Running) ->
 def test_a_client_over_its_time_is_cut_off(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(telemetry_http._Handler, "timeout", None)
     monkeypatch.setattr(telemetry_http, "_REQUEST_SECONDS", 0.1)
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as slow:
         slow.sendall(b"GET /metrics HTTP/1.0\r\n")

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from headrace.pipeline.errors import SettingsError
-from headrace.pipeline.settings import LogSettings
+from headrace.pipeline.settings import LogFormat, LogSettings
 from headrace.pipeline.telemetry import logs
 
 SECRET = "correct-horse-battery"
@@ -57,7 +57,7 @@ def lines(stream: Stderr) -> list[dict[str, Any]]:
 
 
 def test_a_json_line_carries_what_was_bound_in_a_fixed_order(stderr: Stderr) -> None:
-    logs.configure(LogSettings(log_format="json"), role="worker", process=2)
+    logs.configure(LogSettings(log_format=LogFormat.JSON), role="worker", process=2)
     log = logs.get_logger("headrace.lane", lane="shop.default.high", partition=3)
     log.info("job done", offset=7, attempt=1, job="018f", seconds=0.5)
     (line,) = lines(stderr)
