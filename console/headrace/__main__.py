@@ -1,0 +1,5 @@
+"""`python -m headrace`: the same as the `headrace` command."""
+
+from headrace.console.main import run
+
+run()
