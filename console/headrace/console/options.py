@@ -17,7 +17,7 @@ PIPELINE_VARIABLE: Final = "HEADRACE_PIPELINE"
 Reference = Annotated[
     str | None,
     typer.Argument(
-        metavar="[PIPELINE]",
+        metavar="PIPELINE",
         envvar=PIPELINE_VARIABLE,
         show_envvar=False,
         help="The pipeline as module:attribute, such as shop.jobs:shop; HEADRACE_PIPELINE when "
@@ -106,14 +106,17 @@ def duration_or_moment(text: str) -> timedelta | datetime:
     return moment(text) if text[4:5] == "-" and text[:4].isdigit() else duration(text)
 
 
-def reference_and_rest(words: Sequence[str], most: int) -> tuple[str | None, tuple[str, ...]]:
+def reference_and_rest(
+    given: Sequence[str | None], most: int
+) -> tuple[str | None, tuple[str, ...]]:
     """Take the optional pipeline off the front of a command's words.
 
     Args:
-        words: As they were written.
+        given: The words as they were written; None for those that were not.
         most: How many words there can be beside the pipeline. With fewer, a first word with a
             colon is the pipeline.
     """
+    words = [word for word in given if word is not None]
     first = words[0] if words else ""
     if len(words) > most or (":" in first and not first.lstrip().startswith("{")):
         return first, tuple(words[1:])
