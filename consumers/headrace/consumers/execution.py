@@ -32,7 +32,7 @@ from headrace.consumers.outcomes import (
     error_info,
 )
 from headrace.consumers.recent import RecentJobs
-from headrace.consumers.records import Assignment, JobRecord, RawRecord
+from headrace.consumers.records import Assignment, JobRecord, RawRecord, header_list
 from headrace.consumers.retry import decide
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.queues import Lane
@@ -314,7 +314,7 @@ def _raw(message: Message, assignment: Assignment, lane: Lane) -> RawRecord:
     return RawRecord(
         message.key(),
         message.value(),
-        tuple(message.headers() or ()),
+        tuple(header_list(message)),
         lane,
         message.partition() or 0,
         message.offset() or 0,

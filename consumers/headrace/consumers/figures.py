@@ -1,5 +1,6 @@
-"""A lane's own figures: plain integers on the hot path, read by metrics and the log."""
+"""What a thread counts of itself: plain numbers on the hot path, read by metrics and the log."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
 
@@ -24,3 +25,16 @@ class LaneFigures:
     joined: bool = False
     blocked: str = ""
     """Why hand-overs do not go through, empty when they do."""
+
+
+@dataclass(slots=True)
+class SchedulerFigures(LaneFigures):
+    """What the scheduler's thread counts beyond a group member's figures."""
+
+    released: int = 0
+    refused: int = 0
+    spilled: int = 0
+    held: int = 0
+    held_bytes: int = 0
+    lateness: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
+    """Seconds from due time to the broker's acknowledgement, of the last releases."""

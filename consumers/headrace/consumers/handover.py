@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from headrace.consumers.execution import HandOver
+from headrace.consumers.records import to_client
 
 _LOG = structlog.get_logger("headrace.handover")
 _TIMEOUT = 5.0
@@ -76,7 +77,7 @@ class HandOvers:
                     record.topic,
                     record.value,
                     record.key,
-                    headers=record.headers,
+                    headers=to_client(record.headers),
                     on_delivery=self._answered,
                 )
             producer.send_offsets_to_transaction(list(offsets), group, _TIMEOUT)

@@ -19,6 +19,9 @@ from headrace.pipeline.errors import LostOffsetError
 
 _LOG = structlog.get_logger("headrace.member")
 
+_JOINED_AFTER = 5.0
+"""Seconds after which a member that was assigned nothing counts as one that idles."""
+
 MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Consumer]
 
 
@@ -63,6 +66,8 @@ class Member:
         self._figures = figures
         self._owner = owner
         self._error: Exception | None = None
+        self._changes = 0
+        self._started = time.monotonic()
         self._consumer = make_consumer(recorder.on_commit, self._on_error)
         recorder.belong_to(self._consumer)
         self._consumer.subscribe(
@@ -88,11 +93,16 @@ class Member:
             KafkaException: The client cannot go on.
         """
         self._recorder.prove_membership()
+        changes = self._changes
         first = self._consumer.poll(timeout)
         self._figures.last_poll = time.monotonic()
         more = self._consumer.consume(most - 1, 0) if first is not None and most > 1 else []
         if self._error is not None:
             raise self._error
+        if self._changes != changes:
+            self._recorder.distrust_membership()
+        if not self._figures.joined:
+            self._figures.joined = self._idles()
         return [] if first is None else [first, *more]
 
     def pause(self, owned: Iterable[OwnedPartition]) -> None:
@@ -108,6 +118,11 @@ class Member:
         self._give_up(list(self._partitions.owned))
         self._figures.joined = False
         self._consumer.close()
+
+    def _idles(self) -> bool:
+        """A member beyond the number of partitions joins too, but is assigned nothing."""
+        waited = time.monotonic() - self._started
+        return waited > _JOINED_AFTER and bool(self._consumer.memberid())
 
     def take_event(self, message: Message, error: KafkaError) -> None:
         """Take a message that is no record. Call it after the records before it were entered.
@@ -132,6 +147,7 @@ class Member:
             _LOG.warning("a poll reported an error", group=self._group, error=error.str())
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        self._changes += 1
         try:
             if assigned:
                 self._partitions.take_over(consumer, assigned)
@@ -142,6 +158,7 @@ class Member:
             self._error = error
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._changes += 1
         try:
             self._figures.revoked += len(revoked)
             self._give_up([(position.topic, position.partition) for position in revoked])
@@ -152,6 +169,7 @@ class Member:
             consumer.incremental_unassign(revoked)
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._changes += 1
         places = [(position.topic, position.partition) for position in lost]
         self._figures.lost_partitions += len(lost)
         self._partitions.close(places)

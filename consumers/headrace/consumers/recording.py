@@ -91,6 +91,10 @@ class Recorder:
         assert self._consumer is not None
         self._membership = self._consumer.consumer_group_metadata()
 
+    def distrust_membership(self) -> None:
+        """The last poll changed what is owned: nothing is handed over before the next one."""
+        self._membership = None
+
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be recorded."""

@@ -1,7 +1,9 @@
 """A job as a worker has it: one frozen record, from the poll to the recorded outcome."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+from confluent_kafka import Message
 
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.queues import Lane
@@ -53,3 +55,13 @@ class RawRecord:
     offset: int
     timestamp: int
     assignment: Assignment = field(compare=False)
+
+
+def header_list(message: Message) -> list[tuple[str, bytes | None]]:
+    """Give a message's headers as what they are when they come from a broker."""
+    return cast("list[tuple[str, bytes | None]]", message.headers() or [])
+
+
+def to_client(headers: list[tuple[str, bytes | None]]) -> list[tuple[str, str | bytes | None]]:
+    """Give headers as the type that the client's `produce` is annotated with."""
+    return cast("list[tuple[str, str | bytes | None]]", headers)

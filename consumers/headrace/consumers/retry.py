@@ -33,7 +33,7 @@ UNKNOWN_WAIT = timedelta(seconds=10)
 """How long a job of an unknown type waits before another worker may look at it."""
 
 
-def decide(
+def decide(  # noqa: PLR0911 - one return for each outcome of the closed set
     job: JobHeaders,
     policy: Retry,
     attempted: Attempted,

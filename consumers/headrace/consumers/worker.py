@@ -2,10 +2,8 @@
 
 import os
 import random
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +17,7 @@ from headrace.consumers.executors import AsyncExecutor, Executor, ProcessExecuto
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import HandOvers
 from headrace.consumers.lane import LaneThread
+from headrace.consumers.naming import process_name
 from headrace.consumers.outcomes import Attempted
 from headrace.consumers.partitions import Partitions, Start
 from headrace.consumers.recording import Recorder
@@ -53,11 +52,6 @@ class WorkerOptions:
     settings: WorkerSettings = field(default_factory=lambda: load(WorkerSettings))
 
 
-def worker_name() -> str:
-    """Name this process so that it is told apart from all others: host, pid, and some chance."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-
-
 class Worker:
     """Runs the jobs of some lanes in this process.
 
@@ -83,7 +77,7 @@ class Worker:
         if not lanes:
             raise SettingsError(f"no lane of pipeline {pipeline.name!r} is given to the worker")
         self.pipeline = pipeline
-        self.name = worker_name()
+        self.name = process_name()
         self.options = options or WorkerOptions()
         self.concurrency = concurrency
         self.failure: BaseException | None = None

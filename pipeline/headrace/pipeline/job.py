@@ -1,6 +1,5 @@
 """A job that is not sent yet, and the policy that its type gives it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -37,4 +36,4 @@ class Job(Generic[_R_co]):
     job_type: str
     policy: JobPolicy
     codec: RecordCodec
-    arguments: Mapping[str, Any]
+    arguments: dict[str, Any]

@@ -106,7 +106,7 @@ class Preparation:
 
 def max_message_bytes(admin: Any, topic: str) -> int:
     """Ask the broker for the largest record that a topic takes; its default without the right."""
-    from confluent_kafka.admin import ConfigResource, ResourceType  # noqa: PLC0415 - rarely
+    from headrace.pipeline.topics.api import ConfigResource, ResourceType  # noqa: PLC0415 - rarely
 
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:

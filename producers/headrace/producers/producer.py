@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from confluent_kafka import KafkaException, Message
 
@@ -257,7 +257,11 @@ class Producer:
         while True:
             try:
                 self._client.produce(
-                    topic, payload, key, headers=record_headers, on_delivery=on_delivery
+                    topic,
+                    payload,
+                    key,
+                    headers=cast("list[tuple[str, str | bytes | None]]", record_headers),
+                    on_delivery=on_delivery,
                 )
                 return
             except BufferError:

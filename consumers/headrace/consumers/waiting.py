@@ -1,0 +1,102 @@
+"""What a scheduler holds in memory: records that are not due yet, in order of when they are."""
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import count
+
+from headrace.consumers.records import Assignment
+from headrace.schemas.headers import JobHeaders
+
+RECORD_OVERHEAD = 1_000
+"""Bytes that holding a record costs beside its payload and key (908 were measured)."""
+
+
+@dataclass(slots=True, eq=False)
+class DelayedRecord:
+    """One record of a delay tier. Times in epoch milliseconds."""
+
+    job: JobHeaders
+    key: bytes | None
+    payload: bytes | None
+    assignment: Assignment
+    offset: int
+    due: int
+    """When the job may run."""
+    moves: int
+    """When the record leaves its tier: when it is due, or when its tier's wait is over."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, roughly."""
+        return len(self.payload or b"") + len(self.key or b"") + RECORD_OVERHEAD
+
+
+class DueHeap:
+    """Records by due time. Those of closed assignments are dropped when they come up."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, DelayedRecord]] = []
+        self._numbers = count()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, record: DelayedRecord) -> None:
+        """Hold a record."""
+        heapq.heappush(self._heap, (record.due, next(self._numbers), record))
+        self.bytes += record.size
+
+    def next_due(self) -> int | None:
+        """When the first one is due; None when nothing is held."""
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, now: int, most: int) -> list[DelayedRecord]:
+        """Take up to `most` records that are due."""
+        taken: list[DelayedRecord] = []
+        while self._heap and self._heap[0][0] <= now and len(taken) < most:
+            record = heapq.heappop(self._heap)[2]
+            self.bytes -= record.size
+            if not record.assignment.closed:
+                taken.append(record)
+        return taken
+
+    def take_last(self, share: float, not_before: int) -> list[DelayedRecord]:
+        """Take the records due last: up to a share of all, none that is due before a time."""
+        self._heap.sort()
+        keep = len(self._heap) - int(len(self._heap) * share)
+        while keep < len(self._heap) and self._heap[keep][0] < not_before:
+            keep += 1
+        taken = [record for _, _, record in self._heap[keep:]]
+        del self._heap[keep:]
+        self.bytes -= sum(record.size for record in taken)
+        return [record for record in taken if not record.assignment.closed]
+
+    def drop_closed(self) -> None:
+        """Forget the records of closed assignments."""
+        self._heap = [entry for entry in self._heap if not entry[2].assignment.closed]
+        heapq.heapify(self._heap)
+        self.bytes = sum(record.size for _, _, record in self._heap)
+
+
+@dataclass(slots=True)
+class InHand:
+    """The head of one partition of a timed tier: in order of appending, so of moving on too."""
+
+    records: deque[DelayedRecord] = field(default_factory=deque)
+    bytes: int = 0
+
+    def push(self, record: DelayedRecord) -> None:
+        """Hold one more."""
+        self.records.append(record)
+        self.bytes += record.size
+
+    def take_over(self, now: int, most: int) -> list[DelayedRecord]:
+        """Take up to `most` records whose wait in this tier is over."""
+        taken: list[DelayedRecord] = []
+        while self.records and self.records[0].moves <= now and len(taken) < most:
+            record = self.records.popleft()
+            self.bytes -= record.size
+            taken.append(record)
+        return taken
