@@ -2,9 +2,9 @@
 
 import inspect
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from headrace.pipeline.context import JobContext
 from headrace.pipeline.errors import DeclarationError
 from headrace.pipeline.job import Job, JobPolicy
 from headrace.pipeline.signature import read_signature
@@ -18,6 +18,8 @@ _Ret_co = TypeVar("_Ret_co", covariant=True)
 """What calling the function gives: a coroutine for `async def`."""
 _R_co = TypeVar("_R_co", covariant=True)
 """What a job of the type results in."""
+_Given = TypeVar("_Given")
+"""What an attached handler gives when it is called."""
 
 
 class JobType(Generic[_Call, _Params, _Ret_co, _R_co]):
@@ -41,6 +43,8 @@ class JobType(Generic[_Call, _Params, _Ret_co, _R_co]):
         self.result = result
         self.function = function
         self.takes_context = takes_context
+        self.is_async = inspect.iscoroutinefunction(function)
+        """Whether the handler is a coroutine function."""
         if function is not None:
             self._dress_as(function)
 
@@ -72,8 +76,16 @@ class JobType(Generic[_Call, _Params, _Ret_co, _R_co]):
         """
         return Job(self.name, self.policy, self.arguments, self.arguments.bind(*args, **kwargs))
 
-    def handler(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    @overload
+    def handler(
+        self, function: Callable[Concatenate[JobContext, _Params], _Given], /
+    ) -> Callable[Concatenate[JobContext, _Params], _Given]: ...
+    @overload
+    def handler(self, function: Callable[_Params, _Given], /) -> Callable[_Params, _Given]: ...
+    def handler(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Attach the handler of a type that was declared without one. Used as a decorator.
+
+        The handler takes what was declared, after the context if it wants that.
 
         Raises:
             DeclarationError: There is a handler already, or its signature does not fit.
@@ -91,16 +103,16 @@ class JobType(Generic[_Call, _Params, _Ret_co, _R_co]):
         self.arguments = signature.arguments
         self.result = signature.result
         self.takes_context = signature.takes_context
+        self.is_async = inspect.iscoroutinefunction(function)
         return function
 
-    @cached_property
-    def is_async(self) -> bool:
-        """Whether the handler is a coroutine function."""
-        return inspect.iscoroutinefunction(self.function)
-
     def __reduce__(self) -> str:
-        if self.function is None:
-            raise TypeError(f"job type {self.name!r} has no handler, so no name to be pickled by")
+        """Pickle as the qualified name of the decorated function, as functions do."""
+        if "__qualname__" not in vars(self):
+            raise TypeError(
+                f"job type {self.name!r} was declared without a handler, so it has no name to be "
+                "pickled by: send its name, and look it up with `pipeline.job_type(name)`"
+            )
         return self.__qualname__
 
     def __repr__(self) -> str:

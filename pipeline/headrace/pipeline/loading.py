@@ -2,7 +2,9 @@
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
+from types import ModuleType
 
 from headrace.pipeline.errors import LoadError
 from headrace.pipeline.pipeline import Pipeline
@@ -24,16 +26,9 @@ def load_pipeline(reference: str, directory: Path | None = None) -> Pipeline:
         raise LoadError(
             f"{reference!r} does not name a pipeline: write module:attribute, such as shop.jobs:shop"
         )
-    _search_in(directory or Path.cwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and module_name.startswith(error.name):
-            raise LoadError(
-                f"{reference!r}: there is no module {error.name!r} in {Path.cwd()} or on the "
-                "Python path; run the command where the module's top folder is"
-            ) from error
-        raise LoadError(f"{reference!r}: importing {module_name} failed: {error}") from error
+    directory = directory or Path.cwd()
+    _search_in(directory)
+    module = _import(reference, module_name, directory)
     found: object = module
     for part in attribute.split("."):
         found = getattr(found, part, None)
@@ -43,6 +38,29 @@ def load_pipeline(reference: str, directory: Path | None = None) -> Pipeline:
     hint = f"; it has: {', '.join(candidates)}" if candidates else ""
     got = "is missing" if found is None else f"is a {type(found).__name__}"
     raise LoadError(f"{reference!r}: {attribute} {got}, not a Pipeline{hint}")
+
+
+def _import(reference: str, module_name: str, directory: Path) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise LoadError(
+                f"{reference!r}: there is no module {error.name!r} in {directory} or on the "
+                "Python path; run the command where the module's top folder is"
+            ) from error
+        raise _import_failed(reference, module_name, error) from error
+    except Exception as error:
+        raise _import_failed(reference, module_name, error) from error
+
+
+def _import_failed(reference: str, module_name: str, error: Exception) -> LoadError:
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{each.filename}:{each.lineno}" for each in frames if each.filename[0] != "<"]
+    place = "" if isinstance(error, SyntaxError) else f" ({places[-1]})"
+    return LoadError(
+        f"{reference!r}: importing {module_name} failed: {type(error).__name__}: {error}{place}"
+    )
 
 
 def reference_of(pipeline: Pipeline) -> str:

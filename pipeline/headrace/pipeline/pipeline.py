@@ -87,6 +87,12 @@ class Pipeline:
                 f"pipeline {name!r} names a queue twice: {', '.join(q.name for q in declared)}"
             )
         self.middleware = tuple(middleware)
+        for each in (*self.middleware, *([lifespan] if lifespan is not None else ())):
+            if not callable(each):
+                raise DeclarationError(
+                    f"pipeline {name!r}: {each!r} cannot be called: middleware and lifespan are "
+                    "functions (the lifespan without its parentheses)"
+                )
         self.lifespan = lifespan
         self.topology = Topology(name, declared)
         self._job_types: dict[str, JobType[..., ..., Any, Any]] = {}
@@ -117,8 +123,9 @@ class Pipeline:
             unknown_type_grace: How long a job waits for a worker that knows its type.
 
         Raises:
-            DeclarationError: The name is taken, the queue or priority is not declared, or the
-                timeout is not positive.
+            DeclarationError: The name is taken, the queue or priority is not declared, the
+                timeout is not positive, or what is decorated cannot be a handler.
+            SchemaError: A parameter's type, or the result's, cannot travel; names it.
         """
         policy = self._policy(name, queue, priority, retry, timeout, unknown_type_grace)
 
@@ -165,7 +172,11 @@ class Pipeline:
                 f"job type {name!r}: declare takes a dataclass or a pydantic model, "
                 f"got {arguments!r}"
             )
-        return self._add(JobType(self.name, name, policy, record_codec_for_model(name, arguments)))
+        job_type: JobType[..., _P, Any, Any] = JobType(
+            self.name, name, policy, record_codec_for_model(name, arguments)
+        )
+        self._add(job_type)
+        return job_type
 
     def job_type(self, name: str) -> JobType[..., ..., Any, Any]:
         """Find a job type by name.
@@ -216,5 +227,12 @@ class Pipeline:
                 f"(it has: {', '.join(declared.priorities)})"
             )
         if timeout is not None and not timedelta() < timeout <= MAX_DELAY:
-            raise DeclarationError(f"job type {name!r}: timeout={timeout} must be above zero")
+            raise DeclarationError(
+                f"job type {name!r}: timeout={timeout} must be above zero, and a hundred years at "
+                "most"
+            )
+        if grace < timedelta():
+            raise DeclarationError(
+                f"job type {name!r}: unknown_type_grace={grace} is negative; zero buries at once"
+            )
         return JobPolicy(chosen, lane, retry, timeout, grace)

@@ -58,6 +58,12 @@ class Queue:
 
     def __post_init__(self) -> None:
         check_name("queue", self.name)
+        given: object = self.priorities
+        if isinstance(given, str):
+            raise DeclarationError(
+                f"queue {self.name!r}: priorities={self.priorities!r} is one text: give a tuple, "
+                f"({self.priorities!r},)"
+            )
         object.__setattr__(self, "priorities", tuple(self.priorities))
         if not self.priorities:
             raise DeclarationError(f"queue {self.name!r} has no priorities: give at least one")

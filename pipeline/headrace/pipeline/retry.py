@@ -7,8 +7,20 @@ from datetime import timedelta
 
 from headrace.pipeline.errors import DeclarationError
 
-MAX_DELAY = timedelta(days=3650)
-"""No wait is longer: ten years, beyond which a number is a mistake."""
+MAX_DELAY = timedelta(days=36_525)
+"""No wait is longer: a hundred years, beyond which a number is a mistake."""
+
+
+def qualified_names(error: BaseException) -> tuple[str, ...]:
+    """Name an exception's classes, the most derived first.
+
+    Policies match by name, because a child process that ran the job reports names, not classes.
+    """
+    return tuple(_qualified(error_class) for error_class in type(error).__mro__)
+
+
+def _qualified(error_class: type) -> str:
+    return f"{error_class.__module__}.{error_class.__qualname__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,12 @@ class Retry:
             (self.max_attempts >= 1, "max_attempts", self.max_attempts, "at least 1"),
             (self.base >= timedelta(), "base", self.base, "zero or more"),
             (self.factor >= 1, "factor", self.factor, "at least 1"),
-            (timedelta() <= self.cap <= MAX_DELAY, "cap", self.cap, "between 0 and ten years"),
+            (
+                timedelta() <= self.cap <= MAX_DELAY,
+                "cap",
+                self.cap,
+                "between 0 and a hundred years",
+            ),
             (0 <= self.jitter <= 1, "jitter", self.jitter, "between 0 and 1"),
         )
         for holds, name, value, wanted in checks:
@@ -59,16 +76,17 @@ class Retry:
         wait = min(grown, self.cap)
         return wait * (1 + self.jitter * chance.uniform(-1, 1)) if self.jitter else wait
 
-    def policy_for(self, error_classes: tuple[type[BaseException], ...]) -> "Retry":
-        """Give the policy for an exception, named by its classes, the most derived first."""
-        for error_class in error_classes:
-            if error_class in self.per_exception:
-                return self.per_exception[error_class]
-        return self
+    def policy_for(self, error_classes: tuple[str, ...]) -> "Retry":
+        """Give the policy for an exception, named by `qualified_names`.
 
-    def retries(self, error_classes: tuple[type[BaseException], ...]) -> bool:
+        The most derived class that `per_exception` or `never` names decides.
+        """
+        by_name = {_qualified(kind): policy for kind, policy in self.per_exception.items()}
+        by_name |= dict.fromkeys(map(_qualified, self.never), self)
+        return next((by_name[name] for name in error_classes if name in by_name), self)
+
+    def retries(self, error_classes: tuple[str, ...]) -> bool:
         """Tell whether an exception with these classes is worth another attempt."""
-        classes = set(error_classes)
-        if classes & set(self.never):
+        if any(_qualified(kind) in error_classes for kind in self.never):
             return False
-        return not self.only or bool(classes & set(self.only))
+        return not self.only or any(_qualified(kind) in error_classes for kind in self.only)
