@@ -13,6 +13,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from typing_extensions import TypeAliasType
 
 from headrace.schemas.codec import ParsedSchema, RecordCodec, parse, record_codec_for_signature
 from headrace.schemas.errors import UnknownSchemaError
@@ -86,6 +87,7 @@ class Job:
 
 
 Customer = NewType("Customer", str)
+Amount = TypeAliasType("Amount", int | None)
 
 LONGS = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -138,6 +140,7 @@ SCALAR_TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Literal["a", None] | None, st.sampled_from(["a", None])),  # noqa: PYI061 - the form that is tried
     (Annotated[int, Field(ge=0, le=9)], st.integers(0, 9)),
     (Customer, TEXTS),
+    (Amount, LONGS | st.none()),
     (Size, SIZES),
     (Point, POINTS),
     (Parcel, PARCELS),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field, model_validator
-from tests.schemas.codec_samples import Address, Colour, NoSchemas, Size, codec_of
+from tests.schemas.codec_samples import Address, Colour, NoSchemas, Parcel, Size, codec_of
 
 from headrace.schemas.codec import (
     RecordCodec,
@@ -39,6 +39,31 @@ class Range(BaseModel):
 @dataclass
 class Limits:
     count: Annotated[int, Field(le=5)]
+
+
+@dataclass
+class Bill:
+    amount: Annotated[Decimal, Field(max_digits=6, decimal_places=2)]
+
+
+def test_trailing_zeros_beyond_the_scale_are_no_loss() -> None:
+    def handler(amount: Bill) -> None: ...
+
+    codec = codec_of(handler)
+    decoded = codec.decode(codec.encode(codec.bind(Bill(Decimal("1.5000")))), NoSchemas())
+    assert decoded == {"amount": Bill(Decimal("1.50"))}
+
+
+def test_the_branch_of_a_default_stands_first_as_avro_demands() -> None:
+    def handler(a: str | None = "x", b: str | None = None, c: int | str | None = "y") -> None: ...
+
+    schema: Any = codec_of(handler).schema
+    assert [field["type"] for field in schema["fields"]] == [
+        ["string", "null"],
+        ["null", "string"],
+        ["string", "long", "null"],
+    ]
+    assert [field["default"] for field in schema["fields"]] == ["x", None, "y"]
 
 
 def test_the_context_is_left_out_and_defaults_are_filled_in() -> None:
@@ -104,6 +129,9 @@ def test_a_long_value_is_shortened_in_the_message() -> None:
         (Size, Size(width="1")),  # type: ignore[arg-type]
         (Size, Size(width=2**63)),
         (Limits, Limits(count=6)),
+        (Parcel, Parcel(Size(1), sent=datetime(2024, 1, 1))),  # noqa: DTZ001
+        (list[Bill], [Bill(Decimal("0.001"))]),
+        (Bill, Bill(Decimal("1E+9"))),
         (Address, Address.model_construct(street=5)),
         (Size | None, Limits(count=1)),
         (int | str, 2.5),

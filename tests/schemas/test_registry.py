@@ -78,7 +78,6 @@ def test_the_password_is_sent_but_never_shown() -> None:
     [
         (500, "oops"),
         (401, "who are you"),
-        (302, "http://127.0.0.1:1/"),
         (200, "<html>"),
         (200, "[]"),
         (200, '{"schema": 5}'),
@@ -119,6 +118,14 @@ def test_a_registry_that_is_down_is_unavailable_and_asked_again_later() -> None:
 def test_an_address_that_is_not_http_is_refused_at_once(url: str) -> None:
     with pytest.raises(RegistryUnavailableError, match="not an http"):
         RegistrySchemas(url)
+
+
+def test_a_redirect_is_not_followed_so_that_the_password_goes_nowhere_else() -> None:
+    with registry({"/schemas/ids/1": answer('"int"')}) as (elsewhere, other):
+        moved = {"/schemas/ids/1": (302, f"http://{other}/schemas/ids/1")}
+        with registry(moved) as (_, address), pytest.raises(RegistryUnavailableError, match="302"):
+            RegistrySchemas(f"http://u:geheim@{address}").by_registry_id(1)
+        assert elsewhere.asked == []
 
 
 def test_a_registry_knows_no_fingerprints() -> None:

@@ -35,6 +35,8 @@ class Derivation:
         """
         if isinstance(annotation, NewType):
             return self.node(annotation.__supertype__, path)
+        if type(annotation).__name__ == "TypeAliasType":  # `type X = ...`, from Python 3.12 on
+            return self.node(annotation.__value__, path)
         if _hashable(annotation) and annotation in scalars.SCALARS:
             return scalars.SCALARS[annotation]
         origin = get_origin(annotation)
