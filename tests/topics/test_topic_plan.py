@@ -345,7 +345,7 @@ def test_any_plan_applied_leaves_nothing_to_do_and_guesses_no_offset(data: st.Da
             known_partitions=counts,
             live_groups=data.draw(st.sampled_from([frozenset(), frozenset({LANE})])),
         )
-    how = {
+    how: dict[str, Any] = {
         "grow": data.draw(st.booleans()),
         "start": data.draw(st.sampled_from([None, "earliest", "latest"])),
     }

@@ -41,6 +41,8 @@ from headrace.pipeline.topics.writing import ClusterWriter
 pytestmark = pytest.mark.kafka
 SETTINGS = load(TopicSettings, topic_partitions=2, delay_partitions=2, events_partitions=2)
 
+GUESSING: dict[str, Any] = {"auto.offset.reset": "earliest"}
+
 
 @pytest.fixture
 def settings(kafka: str) -> KafkaSettings:
@@ -66,7 +68,8 @@ def declare(name: str, partitions: int = 2) -> Pipeline:
     pipeline = Pipeline(name, queues=[Queue("mail", priorities=("high",), partitions=partitions)])
 
     @pipeline.job("mail.send")
-    def send(to: str, subject: str) -> int: ...
+    def send(to: str, subject: str) -> int:
+        return len(subject)
 
     return pipeline
 
@@ -142,7 +145,7 @@ def test_a_worker_that_refuses_to_guess_starts_after_apply(
     apply(shop, settings)
     lane = lane_of(shop)
     produce(kafka, lane, 1)
-    read = []
+    read: list[int | None] = []
     with closing(make_consumer(settings, lane)) as worker:
         worker.subscribe([lane])
         deadline = time.monotonic() + 30
@@ -160,7 +163,9 @@ def test_apply_goes_on_where_an_earlier_one_was_cut_off(
     made = [
         step for step in whole.steps if step.wanted.name in {lane_of(shop), f"{shop.name}.events"}
     ]
-    ClusterWriter(settings).create(_new(step.wanted.name, step.wanted.partitions) for step in made)
+    writer = ClusterWriter(settings)
+    writer.create(_new(step.wanted.name, step.wanted.partitions) for step in made)
+    writer.await_leaders({step.wanted.name: step.wanted.partitions for step in made})
     report = apply(shop, settings)
     assert report.ok
     assert set(report.changed) == {step.wanted.name for step in made}
@@ -302,7 +307,7 @@ def test_the_lost_offset_of_a_live_worker_is_left_to_it(
     forget_offsets(admin, lane)
     produce(kafka, lane, 0)
     idle = plan(shop, settings, start="earliest")
-    with closing(make_consumer(settings, lane, **{"auto.offset.reset": "earliest"})) as worker:
+    with closing(make_consumer(settings, lane, **GUESSING)) as worker:
         join(worker, lane)
         live = plan(shop, settings, start="earliest")
         overtaken = apply_plan(idle, settings)

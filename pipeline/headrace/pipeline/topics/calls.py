@@ -46,7 +46,7 @@ class AdminCalls:
         found = {name: self._unless_missing(name, futures[name]) for name in names}
         return {name: topic for name, topic in found.items() if topic is not None}
 
-    def result(self, doing: str, future: "Future[_T]") -> _T:
+    def result(self, doing: str, future: Future[_T]) -> _T:
         """Wait for one answer; `doing` says what was asked, for the error."""
         try:
             return future.result()
@@ -56,8 +56,8 @@ class AdminCalls:
     def all_done(
         self,
         doing: str,
-        futures: Mapping[str, "Future[Any]"],
-        wait: Callable[[str, "Future[Any]"], None] = lambda _, future: future.result(),
+        futures: Mapping[str, Future[Any]],
+        wait: Callable[[str, Future[Any]], None] = lambda _, future: future.result(),
     ) -> None:
         """Wait for all answers, then raise for all that failed: what can be done is done."""
         errors = []
@@ -69,7 +69,7 @@ class AdminCalls:
         if errors:
             raise type(errors[0])("\n".join(str(error) for error in errors))
 
-    def _unless_missing(self, topic: str, future: "Future[_T]") -> _T | None:
+    def _unless_missing(self, topic: str, future: Future[_T]) -> _T | None:
         try:
             return future.result()
         except KafkaException as error:

@@ -60,7 +60,7 @@ class ClusterReader(AdminCalls):
     def topics(self, names: Iterable[str]) -> Mapping[str, TopicState]:
         """Describe those of the topics that exist."""
         found = self.descriptions(names)
-        configs = self._configs(found)
+        configs = self.configs(found)
         return {
             name: TopicState(
                 partitions=len(topic.partitions),
@@ -68,6 +68,21 @@ class ClusterReader(AdminCalls):
                 config=configs[name],
             )
             for name, topic in found.items()
+        }
+
+    def configs(self, topics: Iterable[str]) -> Mapping[str, Mapping[str, str | None]]:
+        """Read the settings in force of topics that exist, the broker's defaults included."""
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        if not resources:
+            return {}
+        futures = self.admin.describe_configs(resources, **self.bound)
+        configs = {
+            each.name: self.result(f"reading the settings of topic {each.name}", future)
+            for each, future in futures.items()
+        }
+        return {
+            topic: {name: entry.value for name, entry in entries.items()}
+            for topic, entries in configs.items()
         }
 
     def default_replicas(self) -> int | None:
@@ -123,21 +138,7 @@ class ClusterReader(AdminCalls):
         query: dict[TopicPartition, Any] = dict.fromkeys(places, which)
         return self.admin.list_offsets(query, **self.bound)
 
-    def _configs(self, topics: Iterable[str]) -> Mapping[str, Mapping[str, str | None]]:
-        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        if not resources:
-            return {}
-        futures = self.admin.describe_configs(resources, **self.bound)
-        configs = {
-            each.name: self.result(f"reading the settings of topic {each.name}", future)
-            for each, future in futures.items()
-        }
-        return {
-            topic: {name: entry.value for name, entry in entries.items()}
-            for topic, entries in configs.items()
-        }
-
-    def _offsets_of(self, group: str, future: "Future[Any]") -> Mapping[Place, int]:
+    def _offsets_of(self, group: str, future: Future[Any]) -> Mapping[Place, int]:
         try:
             found = self.result(f"reading offsets of group {group}", future)
         except TopicError as error:
@@ -147,7 +148,7 @@ class ClusterReader(AdminCalls):
         places = found.topic_partitions
         return {(p.topic, p.partition): p.offset for p in places if p.offset >= 0}
 
-    def _state_of(self, group: str, future: "Future[Any]") -> ConsumerGroupState:
+    def _state_of(self, group: str, future: Future[Any]) -> ConsumerGroupState:
         try:
             state: ConsumerGroupState = self.result(f"describing group {group}", future).state
         except TopicError as error:

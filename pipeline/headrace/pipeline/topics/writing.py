@@ -26,6 +26,7 @@ from headrace.pipeline.topics.calls import Place
 from headrace.pipeline.topics.reading import ClusterReader
 
 _POLL_SECONDS: Final = 0.02
+_SETTLE_SECONDS: Final = 3.0
 
 
 class ClusterWriter(ClusterReader):
@@ -39,7 +40,7 @@ class ClusterWriter(ClusterReader):
         futures = self.admin.create_topics(new, operation_timeout=self.seconds, **self.bound)
         there: set[str] = set()
 
-        def wait(name: str, future: "Future[Any]") -> None:
+        def wait(name: str, future: Future[Any]) -> None:
             try:
                 future.result()
             except KafkaException as error:
@@ -57,7 +58,11 @@ class ClusterWriter(ClusterReader):
             self.all_done("adding partitions to", self.admin.create_partitions(new, **self.bound))
 
     def configure(self, changes: Mapping[str, Mapping[str, str]]) -> None:
-        """Set settings of topics; others keep what they have."""
+        """Set settings of topics, others keep what they have, and wait until brokers know them.
+
+        Without the wait a plan made right after could find the old settings. It is short, and
+        an answer that never fits is not an error here: the next plan shows it.
+        """
         resources = [
             ConfigResource(
                 ResourceType.TOPIC,
@@ -72,6 +77,13 @@ class ClusterWriter(ClusterReader):
         if resources:
             futures = self.admin.incremental_alter_configs(resources, **self.bound)
             self.all_done("changing topic", {each.name: future for each, future in futures.items()})
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while not self._are_known(changes) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _are_known(self, changes: Mapping[str, Mapping[str, str]]) -> bool:
+        known = self.configs(changes)
+        return all(settings.items() <= known[topic].items() for topic, settings in changes.items())
 
     def commit(self, offsets: Mapping[str, Mapping[Place, int]]) -> Mapping[Place, KafkaError]:
         """Commit offsets for groups, and give the partitions that were refused, with the reason.
