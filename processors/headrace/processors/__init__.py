@@ -1,0 +1,1 @@
+"""Deriving state from the stream: what became of jobs, dead letters, lag."""

@@ -1,0 +1,213 @@
+"""Where a pipeline's topics begin and end, and how far their groups are, at one moment."""
+
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    TopicPartition,
+    admin,
+)
+
+from headrace.consumers import commit_metadata
+from headrace.consumers.commit_metadata import CommitMetadata
+from headrace.pipeline.errors import TopicError
+from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.topics import Role
+from headrace.pipeline.topics.api import EARLIEST, LATEST
+from headrace.pipeline.topics.calls import AdminCalls, Place, is_code
+from headrace.pipeline.topology import TIERS, Topology
+
+CLOCK_MARGIN: Final = 600_000
+"""Milliseconds by which a producer's clock may run ahead of the broker's."""
+ALL_ROLES: Final = (Role.EVENTS, Role.LANE, Role.TIER, Role.DEAD_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSpan:
+    """The offsets of a partition from `start` up to, and without, `end`."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+    @property
+    def place(self) -> Place:
+        """Topic and partition."""
+        return (self.topic, self.partition)
+
+    def from_offset(self, offset: int) -> "LogSpan":
+        """The part at and after an offset."""
+        return replace(self, start=min(max(self.start, offset), self.end))
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPoint:
+    """How far a group is in a partition: `offset`, and what is finished above it."""
+
+    offset: int
+    finished: tuple[range, ...] = ()
+
+    def is_done(self, offset: int) -> bool:
+        """Whether the record at an offset is finished."""
+        return offset < self.offset or any(offset in run for run in self.finished)
+
+    def done_within(self, start: int, end: int) -> int:
+        """How many offsets from `start` up to `end` are finished above the commit point."""
+        return sum(max(0, min(run.stop, end) - max(run.start, start)) for run in self.finished)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a cluster says of a pipeline's topics at one moment.
+
+    Attributes:
+        roles: What each topic is for, also of topics that do not exist.
+        spans: What each partition of the existing topics holds; its end is the last stable
+            offset, so that nothing of an open transaction is in it.
+        commits: How far the groups of lanes and delay tiers are.
+    """
+
+    roles: Mapping[str, Role]
+    spans: Mapping[Place, LogSpan]
+    commits: Mapping[Place, CommitPoint] = field(default_factory=dict)
+
+    def of(self, roles: Collection[Role]) -> list[LogSpan]:
+        """Everything that topics of these roles hold."""
+        return [span for span in self.spans.values() if self.roles[span.topic] in roles]
+
+    def unfinished(self, roles: Collection[Role]) -> list[LogSpan]:
+        """As `of`, lanes and delay tiers from their commit points on."""
+        return [
+            span.from_offset(commit.offset) if (commit := self.commits.get(span.place)) else span
+            for span in self.of(roles)
+        ]
+
+    def is_done(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether a record of a lane or tier is finished there; False for other topics."""
+        commit = self.commits.get((topic, partition))
+        return commit is not None and commit.is_done(offset)
+
+    def missing(self) -> list[str]:
+        """Topics that should exist and do not."""
+        existing = {topic for topic, _ in self.spans}
+        return [topic for topic in self.roles if topic not in existing]
+
+
+def roles_of(topology: Topology, roles: Collection[Role] = ALL_ROLES) -> Mapping[str, Role]:
+    """Name the topics that have one of the roles."""
+    named: dict[str, Role] = {topology.events: Role.EVENTS}
+    named |= {lane.topic: Role.LANE for lane in topology.lanes()}
+    named |= {topology.tier(tier): Role.TIER for tier in TIERS}
+    named |= {topology.dead_letters(queue.name): Role.DEAD_LETTERS for queue in topology.queues}
+    return MappingProxyType({name: role for name, role in named.items() if role in roles})
+
+
+def group_of(topology: Topology, topic: str, role: Role) -> str | None:
+    """Name the consumer group that works on a topic, if one does."""
+    if role is Role.LANE:
+        return topic
+    return topology.scheduler_group if role is Role.TIER else None
+
+
+class Cluster(AdminCalls):
+    """Asks the cluster about topics and groups. Thread-safe; errors as of `AdminCalls`."""
+
+    def snapshot(self, pipeline: Pipeline, roles: Collection[Role] = ALL_ROLES) -> Snapshot:
+        """Learn ends and commit points of the topics that have one of the roles.
+
+        Commit points are read before ends, so that no commit point is beyond an end.
+        """
+        named = roles_of(pipeline.topology, roles)
+        commits = self._commit_points(
+            {group_of(pipeline.topology, topic, role) for topic, role in named.items()} - {None}
+        )
+        return Snapshot(named, self._spans(named), commits)
+
+    def since(self, spans: Iterable[LogSpan], time: int) -> list[LogSpan]:
+        """Cut spans to the records that were appended at or after a time (epoch ms)."""
+        found = list(spans)
+        offsets = self._offsets(found, admin.OffsetSpec.for_timestamp(max(0, time)))
+        return [
+            span.from_offset(offset if (offset := offsets[span.place]) >= 0 else span.end)
+            for span in found
+        ]
+
+    def groups(self, names: Collection[str]) -> Mapping[str, tuple[str, int]]:
+        """Learn the state and the number of members of groups; a missing one is `dead`, 0."""
+        if not names:
+            return {}
+        futures = self.admin.describe_consumer_groups(list(names), **self.bound)
+        return {name: self._group(name, futures[name]) for name in names}
+
+    def _group(self, name: str, future: "Future[Any]") -> tuple[str, int]:
+        try:
+            group = self.result(f"describing group {name}", future)
+        except TopicError as error:
+            if is_code(error, KafkaError.GROUP_ID_NOT_FOUND):
+                return "dead", 0
+            raise
+        return group.state.name.lower().replace("_", "-"), len(group.members)
+
+    def _spans(self, topics: Iterable[str]) -> Mapping[Place, LogSpan]:
+        found = self.descriptions(topics)
+        whole = [
+            LogSpan(topic, partition, 0, 0)
+            for topic in found
+            for partition in range(len(found[topic].partitions))
+        ]
+        starts = self._offsets(whole, EARLIEST)
+        ends = self._offsets(whole, LATEST)
+        return {
+            span.place: replace(span, start=starts[span.place], end=ends[span.place])
+            for span in whole
+        }
+
+    def _offsets(self, spans: Iterable[LogSpan], spec: Any) -> Mapping[Place, int]:
+        asked = {TopicPartition(*span.place): spec for span in spans}
+        if not asked:
+            return {}
+        futures = self.admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_COMMITTED, **self.bound
+        )
+        return {
+            (at.topic, at.partition): self.result(
+                f"reading offsets of {at.topic}/{at.partition}", future
+            ).offset
+            for at, future in futures.items()
+        }
+
+    def _commit_points(self, groups: Iterable[str | None]) -> Mapping[Place, CommitPoint]:
+        futures = {
+            group: self.admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], **self.bound
+            )[group]
+            for group in groups
+            if group is not None
+        }
+        points: dict[Place, CommitPoint] = {}
+        for group, future in futures.items():
+            points |= self._points_of(group, future)
+        return points
+
+    def _points_of(self, group: str, future: "Future[Any]") -> Mapping[Place, CommitPoint]:
+        try:
+            found = self.result(f"reading offsets of group {group}", future)
+        except TopicError as error:
+            if is_code(error, KafkaError.GROUP_ID_NOT_FOUND):
+                return {}
+            raise
+        return {
+            (at.topic, at.partition): _point(at) for at in found.topic_partitions if at.offset >= 0
+        }
+
+
+def _point(position: TopicPartition) -> CommitPoint:
+    read = commit_metadata.decode(position.metadata, position.offset)
+    return CommitPoint(position.offset, read.finished if isinstance(read, CommitMetadata) else ())
