@@ -14,6 +14,15 @@ from headrace.pipeline.kafka import bootstrap
 from headrace.pipeline.settings import KafkaSettings
 from headrace.schemas.errors import HeadraceError
 
+_PASSING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
 _UNAVAILABLE: Final = frozenset(
     {
         KafkaError._TIMED_OUT,  # noqa: SLF001 - librdkafka's own codes begin so
@@ -24,7 +33,7 @@ _UNAVAILABLE: Final = frozenset(
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.LEADER_NOT_AVAILABLE,
+        *_PASSING,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     }
@@ -82,6 +91,11 @@ def explain(doing: str, error: KafkaError, settings: KafkaSettings) -> HeadraceE
         )
     remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
     return TopicError(f"{doing}: Kafka refused: {error.str()} ({error.name()}){remedy}")
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Tell whether it passes by itself: a topic just made, or a leader that is being elected."""
+    return error.code() in _PASSING
 
 
 def kafka_error(exception: KafkaException) -> KafkaError:

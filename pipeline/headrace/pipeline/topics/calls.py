@@ -14,6 +14,8 @@ from headrace.pipeline.settings import KafkaSettings
 
 TIMEOUT: Final = timedelta(seconds=15)
 """For one call. Longer than a leader election, shorter than a person's patience."""
+POLL_SECONDS: Final = 0.02
+"""Between two looks at something that passes by itself."""
 _T = TypeVar("_T")
 
 Place = tuple[str, int]

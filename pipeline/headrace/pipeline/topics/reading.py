@@ -1,5 +1,6 @@
 """Reading what a cluster is like, in few calls."""
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final
@@ -8,14 +9,16 @@ from confluent_kafka import (
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     KafkaError,
+    KafkaException,
     TopicPartition,
 )
 
 from headrace.pipeline.compacted import read_latest
 from headrace.pipeline.errors import RightsError, TopicError
+from headrace.pipeline.kafka_faults import explain, is_passing, kafka_error
 from headrace.pipeline.schema_topic import read_records
 from headrace.pipeline.topics.api import EARLIEST, LATEST, ConfigResource, ResourceType
-from headrace.pipeline.topics.calls import AdminCalls, Place, is_code
+from headrace.pipeline.topics.calls import POLL_SECONDS, AdminCalls, Place, is_code
 from headrace.pipeline.topics.control import counts_in
 from headrace.pipeline.topics.state import ClusterState, Span, TopicState
 from headrace.pipeline.topics.wanted import WantedTopic
@@ -121,22 +124,37 @@ class ClusterReader(AdminCalls):
         return frozenset(name for name, state in states.items() if state not in _NOBODY)
 
     def spans(self, places: Iterable[Place]) -> Mapping[Place, Span]:
-        """Read what partitions hold: first offset and end."""
-        wanted = [TopicPartition(*place) for place in places]
-        if not wanted:
-            return {}
-        starts, ends = self._ask_offsets(wanted, EARLIEST), self._ask_offsets(wanted, LATEST)
-        return {
-            (place.topic, place.partition): Span(
-                self.result(f"reading the start of {place.topic}", starts[place]).offset,
-                self.result(f"reading the end of {place.topic}", ends[place]).offset,
-            )
-            for place in wanted
-        }
+        """Read what partitions hold: first offset and end.
 
-    def _ask_offsets(self, places: Iterable[TopicPartition], which: Any) -> Mapping[Any, Any]:
-        query: dict[TopicPartition, Any] = dict.fromkeys(places, which)
-        return self.admin.list_offsets(query, **self.bound)
+        A partition that is getting its leader is asked again within the time limit.
+        """
+        wanted = list(places)
+        starts, ends = self._positions(wanted, EARLIEST), self._positions(wanted, LATEST)
+        return {place: Span(starts[place], ends[place]) for place in wanted}
+
+    def _positions(self, places: Iterable[Place], which: Any) -> Mapping[Place, int]:
+        deadline = time.monotonic() + self.seconds
+        found: dict[Place, int] = {}
+        waiting = set(places)
+        while waiting:
+            query: dict[TopicPartition, Any] = {TopicPartition(*place): which for place in waiting}
+            for place, future in self.admin.list_offsets(query, **self.bound).items():
+                offset = self._offset_or_none(place.topic, future, deadline)
+                if offset is not None:
+                    found[place.topic, place.partition] = offset
+            waiting -= set(found)
+            if waiting:
+                time.sleep(POLL_SECONDS)
+        return found
+
+    def _offset_or_none(self, topic: str, future: Future[Any], deadline: float) -> int | None:
+        try:
+            return int(future.result().offset)
+        except KafkaException as error:
+            reason = kafka_error(error)
+            if is_passing(reason) and time.monotonic() < deadline:
+                return None
+            raise explain(f"reading offsets of {topic}", reason, self.kafka) from error
 
     def _offsets_of(self, group: str, future: Future[Any]) -> Mapping[Place, int]:
         try:

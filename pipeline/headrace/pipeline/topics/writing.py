@@ -22,10 +22,9 @@ from headrace.pipeline.topics.api import (
     NewTopic,
     ResourceType,
 )
-from headrace.pipeline.topics.calls import Place
+from headrace.pipeline.topics.calls import POLL_SECONDS, Place
 from headrace.pipeline.topics.reading import ClusterReader
 
-_POLL_SECONDS: Final = 0.02
 _SETTLE_SECONDS: Final = 3.0
 
 
@@ -79,7 +78,7 @@ class ClusterWriter(ClusterReader):
             self.all_done("changing topic", {each.name: future for each, future in futures.items()})
         deadline = time.monotonic() + _SETTLE_SECONDS
         while not self._are_known(changes) and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def _are_known(self, changes: Mapping[str, Mapping[str, str]]) -> bool:
         known = self.configs(changes)
@@ -93,7 +92,7 @@ class ClusterWriter(ClusterReader):
         deadline = time.monotonic() + self.seconds
         refused = self._commit_once(offsets)
         while _unheard(refused) and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
             again = {
                 group: {place: offset for place, offset in places.items() if place in refused}
                 for group, places in offsets.items()
@@ -138,7 +137,7 @@ class ClusterWriter(ClusterReader):
                     "again"
                 )
             if waiting:
-                time.sleep(_POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
 
 
 def _led(topic: Any | None) -> int:
