@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from headrace.pipeline import Pipeline, Queue, TopicError
-from headrace.pipeline.compacted import read_latest
+from headrace.pipeline.compacted import CompactedRecord, read_latest, write_all
 from headrace.pipeline.errors import KafkaUnavailableError, RightsError
 from headrace.pipeline.kafka import make_consumer
 from headrace.pipeline.kafka_faults import explain
@@ -252,6 +252,18 @@ def test_partitions_added_under_a_live_worker_are_its_own_to_begin_at_zero(
         assert plan(grown, settings).nothing_to_do
     assert apply(grown, settings).offsets == 2
     assert known_partitions(settings, shop.topology, lane) == 4
+
+
+def test_a_lane_of_unknown_history_gets_its_count_recorded_before_it_grows(
+    shop: Pipeline, settings: KafkaSettings
+) -> None:
+    apply(shop, settings)
+    lane, control = lane_of(shop), shop.topology.control
+    write_all(settings, [CompactedRecord(control, f"partitions/{lane}".encode(), None)])
+    with closing(make_consumer(settings, lane)) as worker:
+        join(worker, lane)
+        assert apply(declare(shop.name, partitions=4), settings, grow=True).ok
+    assert known_partitions(settings, shop.topology, lane) == 2
 
 
 def join(worker: Any, topic: str) -> None:
