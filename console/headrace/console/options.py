@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -33,6 +33,16 @@ AppDir = Annotated[
         "not given.",
         exists=True,
         file_okay=False,
+        show_default=False,
+    ),
+]
+Start = Literal["earliest", "latest"]
+From = Annotated[
+    Start | None,
+    typer.Option(
+        "--from",
+        help="Where to begin where a group's offset is lost: earliest runs all that is kept, "
+        "latest skips it. Without it nobody guesses: that is an error.",
         show_default=False,
     ),
 ]

@@ -24,12 +24,13 @@ def retry() -> None:
 @app.command()
 def explain(
     first: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="[PIPELINE]",
-            help="The pipeline as module:attribute; HEADRACE_PIPELINE when not given.",
+            metavar="PIPELINE",
+            help="The pipeline as module:attribute; leave it out when HEADRACE_PIPELINE is set.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     second: Annotated[
         str | None, typer.Argument(metavar="TYPE", help="The job type's name.", show_default=False)
     ] = None,

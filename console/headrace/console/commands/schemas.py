@@ -78,9 +78,7 @@ def write(
 
     declared = load(pipeline, app_dir)
     try:
-        findings = schema_files.write(
-            declared, directory, accept_incompatible=accept_incompatible
-        )
+        findings = schema_files.write(declared, directory, accept_incompatible=accept_incompatible)
     except OSError as error:
         raise _explained(error) from error
     kept = {schema_files.Change.UNCHANGED, schema_files.Change.REMOVED}

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 def submit(
     first: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="[PIPELINE]",
-            help="The pipeline as module:attribute; HEADRACE_PIPELINE when not given.",
+            metavar="PIPELINE",
+            help="The pipeline as module:attribute; leave it out when HEADRACE_PIPELINE is set.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     second: Annotated[
         str | None, typer.Argument(metavar="TYPE", help="The job type's name.", show_default=False)
     ] = None,
@@ -80,7 +81,9 @@ def submit(
     """Submit one job, and say where it lies once Kafka has it."""
     reference, rest = reference_and_rest((first, second, third), 2)
     if not 1 <= len(rest) <= 2:
-        raise output.UsageError(f"give a job type and its arguments, got {' '.join(rest)!r}")
+        raise output.UsageError(
+            f"give a job type and its arguments, got {' '.join(rest) or 'none'}"
+        )
     until = duration_or_moment(expires) if expires is not None else None
     pipeline = load(reference, app_dir)
     options = {

@@ -1,12 +1,11 @@
 """`headrace topics`: what Kafka lacks for a pipeline, and making it."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.console import output
-from headrace.console.options import AppDir, Json, Reference, load
+from headrace.console.options import AppDir, From, Json, Reference, Start, load
 
 if TYPE_CHECKING:
     from headrace.pipeline.topics import ApplyReport, TopicPlan
@@ -17,27 +16,11 @@ app = typer.Typer(
 _CHANGES_PENDING = 2
 
 
-class Begin(StrEnum):
-    """Where a group begins whose offset is lost."""
-
-    EARLIEST = "earliest"
-    LATEST = "latest"
-
-
 Grow = Annotated[
     bool,
     typer.Option(
         "--grow-partitions",
         help="Add partitions where more are declared. Keys move: only for drained ordered lanes.",
-    ),
-]
-From = Annotated[
-    Begin | None,
-    typer.Option(
-        "--from",
-        help="Where a group begins whose offset is lost: earliest runs all that is kept, latest "
-        "skips it.",
-        show_default=False,
     ),
 ]
 
@@ -94,16 +77,15 @@ def apply(
 
 
 def _planned(
-    reference: str | None, app_dir: Any, *, grow: bool, begin: Begin | None
+    reference: str | None, app_dir: Any, *, grow: bool, begin: Start | None
 ) -> tuple["TopicPlan", Any]:
     from headrace.pipeline import settings
     from headrace.pipeline.topics import plan_topics
 
     kafka = settings.load(settings.KafkaSettings)
     wishes = settings.load(settings.TopicSettings)
-    start = begin.value if begin is not None else None
     declared = load(reference, app_dir)
-    return plan_topics(declared, kafka, wishes, grow=grow, start=start), kafka
+    return plan_topics(declared, kafka, wishes, grow=grow, start=begin), kafka
 
 
 def _plan_json(found: "TopicPlan") -> dict[str, Any]:

@@ -39,7 +39,11 @@ JOB_TYPE: Final = Label(
 )
 OUTCOME: Final = Label("outcome", "How it ended.", tuple(JobOutcome))
 REASON: Final = Label("reason", "Why a job is dead.", tuple(DeadReason))
-POOL: Final = Label("pool", "Where jobs run.", ("async", "thread", "process"))
+POOL: Final = Label(
+    "pool",
+    "Where jobs run: `default` is the event loop and the threads, which share their slots.",
+    ("default", "process"),
+)
 RESULT: Final = Label("result", "Whether Kafka took it.", ("ok", "failed"))
 CHANGE: Final = Label("kind", "What happened to partitions.", ("assigned", "revoked", "lost"))
 HANDOVER: Final = Label("kind", "Where the job went.", ("retry", "dead", "wait"))
@@ -95,9 +99,7 @@ class Metric:
     )
 
     # Slots and executors
-    SLOTS: Final = GaugeSpec(
-        "headrace_slots", "Jobs that may run at a time, less the slots lost.", (POOL,), "slots"
-    )
+    SLOTS: Final = GaugeSpec("headrace_slots", "Jobs that may run at a time.", (POOL,), "slots")
     SLOTS_USED: Final = GaugeSpec("headrace_slots_used", "Slots taken now.", (POOL,), "slots")
     LOST_THREADS: Final = CounterSpec(
         "headrace_lost_threads_total",

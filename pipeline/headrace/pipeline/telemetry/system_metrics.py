@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -154,11 +154,29 @@ class WorkerFigures:
         self._slot_seconds += passed * self._slots
 
 
+class FigureSource(Protocol):
+    """What a reporter asks: `WorkerFigures`, or whoever counts anyway."""
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that hold a slot now."""
+        ...
+
+    @property
+    def uptime(self) -> timedelta:
+        """Time since it began to count."""
+        ...
+
+    def total(self) -> Figures:
+        """Give the figures since the start."""
+        ...
+
+
 class FiguresReporter:
     """Logs `worker figures` once per interval from a daemon thread, and once more at the stop."""
 
     def __init__(
-        self, figures: WorkerFigures, interval: timedelta, log: FilteringBoundLogger
+        self, figures: FigureSource, interval: timedelta, log: FilteringBoundLogger
     ) -> None:
         self._figures = figures
         self._interval = interval

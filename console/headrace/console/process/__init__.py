@@ -1,0 +1,1 @@
+"""What every long-running process has: signals, a port, health, parts that run and end together."""

@@ -1,0 +1,189 @@
+"""What a worker's threads count, as metrics and as figures for the log.
+
+Lanes count in plain numbers of their own; these are read when somebody asks, so a job pays nothing.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from headrace.consumers.clock import now_ms
+from headrace.consumers.figures import SchedulerFigures
+from headrace.consumers.lane import LaneThread
+from headrace.consumers.partitions import OwnedPartition
+from headrace.consumers.worker import Worker
+from headrace.pipeline.queues import Pool
+from headrace.pipeline.telemetry.metric_list import JobOutcome, Metric
+from headrace.pipeline.telemetry.metrics import LabelValues, Metrics
+from headrace.pipeline.telemetry.system_metrics import Figures
+from headrace.schemas.states import JobState
+
+_UNKNOWN: Final = "unknown"
+"""The job type of records that name one this worker does not know, and of fenced ones."""
+_OUTCOMES: Final = {
+    JobState.SUCCEEDED.value: JobOutcome.SUCCEEDED,
+    JobState.RETRYING.value: JobOutcome.RETRYING,
+    JobState.DEAD.value: JobOutcome.DEAD,
+    JobState.DELAYED.value: JobOutcome.POSTPONED,
+    JobState.CANCELLED.value: JobOutcome.CANCELLED,
+    JobState.EXPIRED.value: JobOutcome.EXPIRED,
+    JobState.DUPLICATE.value: JobOutcome.DUPLICATE,
+}
+_FAILED: Final = (JobState.RETRYING.value, JobState.DEAD.value)
+
+
+def register(metrics: Metrics, worker: Worker) -> None:
+    """Show the worker's lanes and slots in the metrics of its process."""
+    lanes = tuple(worker.lanes.values())
+    known = frozenset(worker.pipeline.job_types)
+    metrics.register_collector(Metric.JOBS, lambda: _jobs(lanes, known))
+    metrics.register_collector(Metric.COMMITS, lambda: _commits(lanes))
+    metrics.register_collector(Metric.REBALANCES, lambda: _rebalances(lanes))
+    metrics.register_collector(Metric.HANDOVERS, lambda: _handovers(lanes))
+    metrics.register_collector(Metric.POLL_AGE, lambda: _poll_ages(lanes))
+    of_lane: Mapping[object, Callable[[LaneThread], float]] = {
+        Metric.JOBS_IN_FLIGHT: lambda lane: lane.buffer.running,
+        Metric.BUFFERED_RECORDS: lambda lane: len(lane.buffer),
+        Metric.BUFFERED_BYTES: lambda lane: lane.buffer.bytes,
+        Metric.ASSIGNED_PARTITIONS: lambda lane: len(lane.partitions.owned),
+        Metric.LOST_RECORDS: lambda lane: lane.partitions.lost_records,
+        Metric.LEDGER_SPAN: lambda lane: _widest(lane, lambda owned: owned.ledger.span),
+        Metric.COMMIT_METADATA: lambda lane: _widest(lane, lambda own: own.ledger.metadata_use),
+    }
+    for spec, read in of_lane.items():
+        metrics.register_collector(spec, _each_lane(lanes, read))  # type: ignore[arg-type]
+    metrics.register_collector(Metric.SLOTS, lambda: _slots(worker, lambda slots: slots[0]))
+    metrics.register_collector(Metric.SLOTS_USED, lambda: _slots(worker, lambda slots: slots[1]))
+
+
+def register_scheduler(metrics: Metrics, figures: SchedulerFigures) -> None:
+    """Show what a scheduler holds in the metrics of its process."""
+    metrics.register_collector(Metric.HELD_RECORDS, lambda: {(): figures.held})
+    metrics.register_collector(Metric.HELD_BYTES, lambda: {(): figures.held_bytes})
+    metrics.register_collector(Metric.SPILLED, lambda: {(): figures.spilled})
+
+
+class WorkerTotals:
+    """A worker's figures since its start, for the log line of each interval."""
+
+    def __init__(self, worker: Worker, clock: Callable[[], float] = time.monotonic) -> None:
+        self._worker = worker
+        self._clock = clock
+        self._began = clock()
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that hold a slot now."""
+        return self._worker.shared.used + self._worker.processes.used
+
+    @property
+    def uptime(self) -> timedelta:
+        """Time since this object was made."""
+        return timedelta(seconds=self._clock() - self._began)
+
+    def total(self) -> Figures:
+        """Give the figures since the start."""
+        lanes = tuple(self._worker.lanes.values())
+        states: dict[str, int] = defaultdict(int)
+        for lane in lanes:
+            for (_, state), count in lane.figures.outcomes.copy().items():
+                states[state] += count
+        succeeded = states[JobState.SUCCEEDED.value]
+        failed = sum(states[state] for state in _FAILED)
+        run = sum(sum(lane.figures.seconds.copy().values()) for lane in lanes)
+        slots = sum(count for count, _ in _pools(self._worker).values())
+        return Figures(
+            processed=succeeded + failed,
+            succeeded=succeeded,
+            failed=failed,
+            run_seconds=run,
+            busy_seconds=run + self._running_seconds(),
+            slot_seconds=self.uptime.total_seconds() * slots,
+        )
+
+    def _running_seconds(self) -> float:
+        now = now_ms()
+        begun = [
+            started
+            for lane in self._worker.lanes.values()
+            for _, started in lane.buffer.started.copy().values()
+        ]
+        return sum(max(0, now - started) for started in begun) / 1000
+
+
+def _jobs(lanes: Iterable[LaneThread], known: frozenset[str]) -> Mapping[LabelValues, float]:
+    values: dict[LabelValues, float] = defaultdict(float)
+    for lane in lanes:
+        topic = lane.rules.lane.topic
+        for (job_type, state), count in lane.figures.outcomes.copy().items():
+            shown = job_type if job_type in known else _UNKNOWN
+            values[topic, shown, _OUTCOMES[state].value] += count
+        if lane.figures.fenced:
+            values[topic, _UNKNOWN, JobOutcome.FENCED.value] += lane.figures.fenced
+    return values
+
+
+def _commits(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    values: dict[LabelValues, float] = {}
+    for lane in lanes:
+        topic, figures = lane.rules.lane.topic, lane.figures
+        values[topic, "ok"] = figures.commits
+        values[topic, "failed"] = figures.commit_failures
+    return values
+
+
+def _rebalances(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    values: dict[LabelValues, float] = {}
+    for lane in lanes:
+        topic, figures = lane.rules.lane.topic, lane.figures
+        values[topic, "assigned"] = figures.assigned
+        values[topic, "revoked"] = figures.revoked
+        values[topic, "lost"] = figures.lost_partitions
+    return values
+
+
+def _handovers(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    return {
+        (lane.rules.lane.topic, kind, "ok"): count
+        for lane in lanes
+        for kind, count in lane.figures.handovers.copy().items()
+    }
+
+
+def _poll_ages(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    now = time.monotonic()
+    return {
+        (lane.rules.lane.topic,): now - lane.figures.last_poll
+        for lane in lanes
+        if lane.figures.last_poll
+    }
+
+
+def _each_lane(
+    lanes: Iterable[LaneThread], read: Callable[[LaneThread], float]
+) -> Callable[[], Mapping[LabelValues, float]]:
+    return lambda: {(lane.rules.lane.topic,): read(lane) for lane in lanes}
+
+
+def _widest(lane: LaneThread, read: Callable[[OwnedPartition], float]) -> float:
+    """The largest of a lane's partitions, read while their own thread works on them."""
+    values = [0.0]
+    for owned in list(lane.partitions.owned.values()):
+        try:
+            values.append(read(owned))
+        except RuntimeError:  # its ledger changed under the look: the next scrape tells
+            continue
+    return max(values)
+
+
+def _pools(worker: Worker) -> Mapping[Pool, tuple[int, int]]:
+    """Slots and slots in use of the pools that the worker's lanes need."""
+    slots = {Pool.DEFAULT: worker.shared, Pool.PROCESS: worker.processes}
+    needed = {Pool(worker.pipeline.queues[lane.queue].pool) for lane in worker.lanes}
+    return {pool: (each.count, each.used) for pool, each in slots.items() if pool in needed}
+
+
+def _slots(worker: Worker, part: Callable[[tuple[int, int]], int]) -> Mapping[LabelValues, float]:
+    return {(pool.value,): part(slots) for pool, slots in _pools(worker).items()}
