@@ -122,6 +122,11 @@ class DeadLetters:
         self._cluster = Cluster(kafka)
         self._queues = {pipeline.topology.dead_letters(queue): queue for queue in pipeline.queues}
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that are read."""
+        return tuple(self._queues)
+
     def newest(self, queue: str | None = None, limit: int = 20) -> list[DeadLetter]:
         """List dead letters, those first that died last. Reads no more than that takes."""
         with TopicReader(self._kafka, self._progress) as reader:

@@ -34,7 +34,9 @@ class Evidence:
     @property
     def last(self) -> Transition | Sighting | None:
         """What tells the current state; None when nothing is known."""
-        known = [*self.transitions[-1:], *([self.record] if self.record else [])]
+        known: list[Transition | Sighting] = [*self.transitions[-1:]]
+        if self.record is not None:
+            known.append(self.record)
         return max(known, key=lambda each: each.order, default=None)
 
 

@@ -8,7 +8,7 @@ the count, an upper bound, and `exact` is false.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from headrace.consumers.clock import now_ms
 from headrace.pipeline.pipeline import Pipeline
@@ -69,28 +69,33 @@ class LagReader:
         heads: Mapping[Place, Sighting],
         counted: Mapping[Place, list[Sighting]],
     ) -> LagReport:
-        now = now_ms()
-        lanes, tiers, dead = [], [], []
-        for topic, role in snapshot.roles.items():
-            spans = [span for span in snapshot.spans.values() if span.topic == topic]
-            if role is Role.DEAD_LETTERS:
-                dead.append(_dead_letters(topic, spans, counted))
-                continue
-            group = group_of(self._pipeline.topology, topic, role) or ""
-            parts = [
-                _of_tier(span, snapshot, counted.get(span.place), heads.get(span.place))
-                if role is Role.TIER
-                else _of_lane(span, snapshot, heads.get(span.place))
-                for span in spans
-            ]
-            state, members = groups[group]
-            (tiers if role is Role.TIER else lanes).append(
-                TopicLag(topic, group, state, members, tuple(parts))
+        parts: dict[str, list[PartitionLag]] = {topic: [] for topic in snapshot.roles}
+        for span in snapshot.of((Role.LANE, Role.TIER)):
+            head, found = heads.get(span.place), counted.get(span.place)
+            of_lane = snapshot.roles[span.topic] is Role.LANE
+            parts[span.topic].append(
+                _of_lane(span, snapshot, head) if of_lane else _of_tier(span, snapshot, found, head)
             )
-        return LagReport(self._pipeline.name, now, tuple(lanes), tuple(tiers), tuple(dead))
+        topology = self._pipeline.topology
+
+        def measured(topic: str, role: Role) -> TopicLag:
+            group = group_of(topology, topic, role) or ""
+            return TopicLag(topic, group, *groups[group], tuple(parts[topic]))
+
+        def of(role: Role) -> list[str]:
+            return [topic for topic, its_role in snapshot.roles.items() if its_role is role]
+
+        dead = snapshot.of((Role.DEAD_LETTERS,))
+        return LagReport(
+            self._pipeline.name,
+            now_ms(),
+            tuple(measured(lane, Role.LANE) for lane in of(Role.LANE)),
+            tuple(measured(tier, Role.TIER) for tier in of(Role.TIER)),
+            tuple(_dead_letters(topic, dead, counted) for topic in of(Role.DEAD_LETTERS)),
+        )
 
 
-_SMALL_FETCHES: Final[dict[str, object]] = {
+_SMALL_FETCHES: Final[dict[str, Any]] = {
     "fetch.message.max.bytes": 65_536,
     "queued.min.messages": 1_000,
 }
@@ -178,6 +183,8 @@ def _dead_letters(
 ) -> DeadLetterCount:
     total, exact = 0, True
     for span in spans:
+        if span.topic != topic:
+            continue
         letters = counted.get(span.place)
         total += span.end - span.start if letters is None else len(letters)
         exact = exact and letters is not None

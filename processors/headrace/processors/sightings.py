@@ -1,6 +1,7 @@
 """A job's record, as it was met on a topic: whose it is, and what its lying there means."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Message
 
@@ -58,7 +59,7 @@ class Sighting:
     def text(self, name: str) -> str | None:
         """A header as text; bytes that are no UTF-8 are replaced."""
         value = self.raw.get(name)
-        return None if value is None else as_bytes(value).decode(errors="replace")
+        return None if value is None else value.decode(errors="replace")
 
     @property
     def ordering_key(self) -> str | None:
@@ -74,7 +75,7 @@ def sight(message: Message, role: Role) -> Sighting:
     A record that is no job gets the id that transitions know it by: derived from where it lay on
     its lane.
     """
-    raw = {str(name): value for name, value in message.headers() or ()}
+    raw = headers_of(message)
     location = Location(message.topic() or "", message.partition() or 0, message.offset() or 0)
     appended = message.timestamp()[1]
     try:
@@ -94,10 +95,13 @@ def sight(message: Message, role: Role) -> Sighting:
 
 def job_id_of(message: Message) -> str:
     """Read a record's job id alone: quicker than `sight`. Empty when it has none."""
-    for name, value in message.headers() or ():
-        if name == headers.ID:
-            return (as_bytes(value) or b"").decode(errors="replace")
-    return ""
+    return (headers_of(message).get(headers.ID) or b"").decode(errors="replace")
+
+
+def headers_of(message: Message) -> dict[str, bytes | None]:
+    """Give a record's headers by name; of a repeated name the last value counts."""
+    found: Any = message.headers()
+    return dict(found or ())
 
 
 def as_bytes(value: str | bytes | None) -> bytes | None:
@@ -119,7 +123,7 @@ def _not_a_job(raw: dict[str, bytes | None], location: Location, appended: int) 
 
 
 def _origin(raw: dict[str, bytes | None]) -> Location | None:
-    parts = (as_bytes(raw.get(headers.ORIGIN)) or b"").decode(errors="replace").rsplit("/", 2)
+    parts = (raw.get(headers.ORIGIN) or b"").decode(errors="replace").rsplit("/", 2)
     if len(parts) < 3 or not (parts[1].isdigit() and parts[2].isdigit()):
         return None
     return Location(parts[0], int(parts[1]), int(parts[2]))

@@ -133,7 +133,7 @@ class Cluster(AdminCalls):
     def since(self, spans: Iterable[LogSpan], time: int) -> list[LogSpan]:
         """Cut spans to the records that were appended at or after a time (epoch ms)."""
         found = list(spans)
-        offsets = self._offsets(found, admin.OffsetSpec.for_timestamp(max(0, time)))
+        offsets = self._offsets(found, _at(time))
         return [
             span.from_offset(offset if (offset := offsets[span.place]) >= 0 else span.end)
             for span in found
@@ -206,6 +206,11 @@ class Cluster(AdminCalls):
         return {
             (at.topic, at.partition): _point(at) for at in found.topic_partitions if at.offset >= 0
         }
+
+
+def _at(time: int) -> Any:
+    specs: Any = admin.OffsetSpec  # type: ignore[attr-defined]  # has it, does not export it
+    return specs.for_timestamp(max(0, time))
 
 
 def _point(position: TopicPartition) -> CommitPoint:

@@ -1,0 +1,225 @@
+"""`headrace jobs`: what became of jobs, read from Kafka."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.console import output
+from headrace.console.commands import views
+from headrace.console.options import AppDir, Json, Reference, duration, load, reference_and_rest
+from headrace.schemas.states import JobState
+
+if TYPE_CHECKING:
+    from headrace.processors.job_history import Found, Searched
+    from headrace.processors.job_view import JobSummary, JobView
+    from headrace.schemas.transitions import Transition
+
+app = typer.Typer(no_args_is_help=True, help="Find jobs and see what became of them.")
+
+
+@app.callback()
+def jobs() -> None:
+    """Find jobs and see what became of them."""
+
+
+@app.command()
+def show(
+    first: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="The pipeline as module:attribute; leave it out when HEADRACE_PIPELINE is set.",
+            show_default=False,
+        ),
+    ] = None,
+    second: Annotated[
+        str | None, typer.Argument(metavar="JOB_ID", help="The job's id.", show_default=False)
+    ] = None,
+    *,
+    arguments: Annotated[bool, typer.Option(help="Show what the job was submitted with.")] = True,
+    json: Json = False,
+    app_dir: AppDir = None,
+) -> None:
+    """Show a job's whole life: submission, attempts, where it lies now, result.
+
+    Exit code 1 when nothing that Kafka keeps tells of the job.
+    """
+    from headrace.processors.job_history import JobHistory
+
+    reference, rest = reference_and_rest((first, second), 1)
+    if len(rest) != 1:
+        raise output.UsageError(f"give one job id, got {' '.join(rest) or 'none'}")
+    pipeline = load(reference, app_dir)
+    with views.progress() as progress:
+        found = JobHistory(pipeline, views.kafka(), progress).search(rest[0])
+    view = _found(found, rest[0], pipeline.name)
+    if json:
+        output.print_json(view.as_json(arguments=arguments))
+    else:
+        _print_life(view, arguments=arguments)
+
+
+@app.command("list")
+def list_jobs(
+    reference: Reference = None,
+    *,
+    state: Annotated[
+        JobState | None, typer.Option(help="Only jobs in this state.", show_default=False)
+    ] = None,
+    job_type: Annotated[
+        str | None, typer.Option("--type", help="Only jobs of this type.", show_default=False)
+    ] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="Only jobs of this queue.", show_default=False)
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Only jobs of this tenant.", show_default=False)
+    ] = None,
+    since: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="Only jobs that came into their state within this time, such as 1h.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    json: Json = False,
+    app_dir: AppDir = None,
+) -> None:
+    """List jobs, those first that came into their state last.
+
+    A job that has just been started may be shown as queued.
+    """
+    from headrace.processors.job_history import JobHistory
+    from headrace.processors.job_list import JobFilter
+
+    pipeline = load(reference, app_dir)
+    _check_queue(queue, pipeline.queues)
+    at = views.now()
+    start = None if since is None else at - int(since.total_seconds() * 1000)
+    wanted = JobFilter(state, job_type, queue, tenant, start)
+    with views.progress() as progress:
+        found = JobHistory(pipeline, views.kafka(), progress).newest(wanted, limit)
+    if json:
+        output.print_json({"jobs": [job.as_json() for job in found]})
+    elif found:
+        head = ("job", "type", "state", "attempt", "lane", "since", "detail")
+        output.table(head, (_row(job, at) for job in found))
+    else:
+        output.progress("no such jobs")
+
+
+def _check_queue(queue: str | None, declared: Any) -> None:
+    if queue is not None and queue not in declared:
+        raise output.UsageError(f"there is no queue {queue!r} (there are: {', '.join(declared)})")
+
+
+def _row(job: "JobSummary", at: int) -> tuple[object, ...]:
+    lane = f"{job.queue}.{job.priority}" if job.queue else job.lane
+    return (
+        job.job_id,
+        views.one_line(job.job_type, 40) or "-",
+        job.state,
+        job.attempt,
+        lane,
+        views.age(job.updated, at),
+        _detail(job, at),
+    )
+
+
+def _detail(job: "JobSummary", at: int) -> str:
+    parts = [job.reason or ""]
+    if job.due is not None and job.state in (JobState.DELAYED, JobState.RETRYING):
+        parts.append(f"due {views.age(job.due, at)}")
+    if job.state == JobState.SUCCEEDED and job.duration is not None:
+        parts.append(f"took {views.took(job.duration)}")
+    parts.append(views.error_line(job.error_type, job.error_message))
+    return "; ".join(part for part in parts if part)
+
+
+def _found(found: "Found", job_id: str, pipeline: str) -> "JobView":
+    from headrace.processors.errors import NotFoundError
+
+    if found.view is None:
+        raise NotFoundError(
+            f"nothing tells of job {job_id} in pipeline {pipeline!r}: {_searched(found.searched)}; "
+            "check the id, the pipeline and HEADRACE_BOOTSTRAP_SERVERS"
+        )
+    return found.view
+
+
+def _searched(searched: "Searched") -> str:
+    from headrace.schemas.headers import format_time
+
+    kept = (
+        f"keeps transitions since {format_time(searched.oldest)}"
+        if searched.oldest is not None
+        else "keeps no transitions at all"
+    )
+    return (
+        f"searched {searched.offsets:,} offsets on {len(searched.topics)} topics (transitions, "
+        f"lanes, delay tiers, dead letters); {searched.topics[0]} {kept}, and what is older than "
+        "its retention (HEADRACE_TOPIC_RETENTION) is gone"
+    )
+
+
+def _print_life(view: "JobView", *, arguments: bool) -> None:
+    job, at = view.summary, views.now()
+    output.facts(
+        (
+            ("job", job.job_id),
+            ("type", views.one_line(job.job_type, 200) or "(none: the record is no job)"),
+            ("state", _state(job, at)),
+            ("reason", job.reason),
+            ("error", views.error_line(job.error_type, job.error_message, 600)),
+            ("queue", f"{job.queue}, priority {job.priority}" if job.queue else job.lane),
+            ("tenant", job.tenant),
+            ("key", job.key),
+            ("created", views.moment(job.created, at)),
+            ("due", views.moment(job.due, at) if view.lies_there else None),
+            ("replayed", f"{job.generation} times" if job.generation else None),
+            ("lies on" if view.lies_there else "lay on", _where(view)),
+        )
+    )
+    if arguments:
+        views.print_payload("arguments", view.arguments, "its record is no longer kept")
+    if view.result is not None:
+        views.print_payload("result", view.result, "")
+    if view.transitions:
+        print()
+        head = ("time (UTC)", "state", "attempt", "took", "worker", "detail")
+        output.table(head, (_life_row(each) for each in view.transitions))
+    if job.state == JobState.DEAD:
+        output.progress(f"\nfor the traceback: headrace dlq show PIPELINE {job.job_id}")
+
+
+def _state(job: "JobSummary", at: int) -> str:
+    if job.state == "unknown":
+        return "unknown: its record has been dealt with, but no transition is kept"
+    ran = f", took {views.took(job.duration)}" if job.duration is not None else ""
+    return f"{job.state} ({views.age(job.updated, at)}, attempt {job.attempt}{ran})"
+
+
+def _where(view: "JobView") -> str | None:
+    at = view.location
+    return f"{at.topic}, partition {at.partition}, offset {at.offset}" if at else None
+
+
+def _life_row(each: "Transition") -> tuple[object, ...]:
+    from headrace.processors.job_view import duration_of
+    from headrace.schemas.headers import format_time
+
+    parts = [each.reason or "", views.error_line(each.error_type, each.error_message)]
+    if each.due is not None and each.state in (JobState.DELAYED, JobState.RETRYING):
+        parts.append(f"due {format_time(each.due)[11:-1]}")
+    return (
+        format_time(each.time)[:-1].replace("T", " "),
+        each.state,
+        each.attempt,
+        views.took(duration_of(each)),
+        each.worker,
+        "; ".join(part for part in parts if part),
+    )

@@ -1,0 +1,11 @@
+"""Errors of the views.
+
+HeadraceError
+└── NotFoundError   nothing that Kafka keeps tells of a job, or no dead letter is one's
+"""
+
+from headrace.schemas.errors import HeadraceError
+
+
+class NotFoundError(HeadraceError):
+    """What was asked for is not in the topics; says what was searched and what to check."""
