@@ -1,6 +1,6 @@
 """A job as a worker has it: one frozen record, from the poll to the recorded outcome."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Message
@@ -43,8 +43,7 @@ class JobRecord(NamedTuple):
         return len(self.payload) + len(self.key) + 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """A record as it lies on the lane, for what cannot be read as a job."""
 
     key: bytes | None
@@ -54,7 +53,7 @@ class RawRecord:
     partition: int
     offset: int
     timestamp: int
-    assignment: Assignment = field(compare=False)
+    assignment: Assignment
 
 
 def header_list(message: Message) -> list[tuple[str, bytes | None]]:

@@ -42,9 +42,7 @@ class TransitionLog:
         while self._pending:
             size = min(len(self._pending), MAX_BATCH)
             batch = [self._pending.popleft() for _ in range(size)]
-            payload = encode_batch(
-                settled.transition for settled in batch if settled.transition is not None
-            )
+            payload = encode_batch([s.transition for s in batch if s.transition is not None])
             try:
                 self._producer.produce(self._topic, payload, on_delivery=self._answer(batch))
             except BufferError:

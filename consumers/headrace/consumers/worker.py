@@ -96,6 +96,7 @@ class Worker:
         self.shared = Slots(concurrency, self._start_shared)
         self.processes = Slots(min(concurrency, os.cpu_count() or 1), self._start_process)
         self.lanes = {lane: self._lane(lane) for lane in lanes}
+        self._by_topic = {lane.topic: thread for lane, thread in self.lanes.items()}
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class Worker:
         self._executors["process"].start(record)
 
     def _report(self, record: JobRecord, attempted: Attempted) -> None:
-        self.lanes[record.lane].report(record, attempted)
+        self._by_topic[record.assignment.topic].report(record, attempted)
 
     def _on_lost_threads(self, lost: int) -> None:
         if lost > self.lost_threads:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from headrace.pipeline.errors import DeclarationError
@@ -94,7 +95,7 @@ class Queue:
         return "normal" if "normal" in self.priorities else self.priorities[-1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lane:
     """One (queue, priority) of a pipeline: one topic, one consumer group of the same name."""
 
@@ -102,7 +103,7 @@ class Lane:
     queue: str
     priority: str
 
-    @property
+    @cached_property
     def topic(self) -> str:
         """The topic, and the name of the consumer group."""
         return f"{self.pipeline}.{self.queue}.{self.priority}"

@@ -2,9 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
+
+import structlog
 
 from headrace.consumers.clock import now_ms
 from headrace.consumers.executors.contract import Report, call_of
@@ -21,19 +25,53 @@ from headrace.consumers.records import JobRecord
 from headrace.consumers.running import Runner
 from headrace.pipeline.context import JobContext
 
+_LOG = structlog.get_logger("headrace.executors")
+CANCEL_GRACE = 5.0
+"""Seconds that a cancelled job may take to clean up before it is reported without waiting for it.
+One that swallows its cancellation, or blocks the loop, would else keep its slot for ever."""
+_STOP_GRACE = 5.0
+"""Seconds that a stop waits for cancelled jobs; with the lifespan's end it must fit into `join`."""
+
+
+_SWEEP = 0.05
+"""Seconds between looks at the deadlines: a timer for each job costs more than the job's task."""
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """One attempt on the loop."""
+
+    record: JobRecord
+    started: int
+    deadline: float
+    context: JobContext | None = None
+    over_time: bool = False
+
+    def watch(self, context: JobContext) -> None:
+        """Note the context, to tell its handler when to give up."""
+        self.context = context
+
 
 class AsyncExecutor:
     """Runs coroutine functions concurrently; a job over its time is cancelled.
 
     The loop also holds the pipeline's lifespan, so that what it opened can be awaited by handlers.
+
+    Args:
+        runner: Runs handlers; is given what the lifespan yields.
+        report: Takes results.
+        cancel_grace: Seconds that a job may live on after being cancelled.
     """
 
-    def __init__(self, runner: Runner, report: Report) -> None:
+    def __init__(
+        self, runner: Runner, report: Report, *, cancel_grace: float = CANCEL_GRACE
+    ) -> None:
         self._runner = runner
         self._report = report
+        self._grace = cancel_grace
         self._inbox: deque[JobRecord] = deque()
         self._scheduled = False
-        self._tasks: dict[asyncio.Task[None], JobContext | None] = {}
+        self._running: dict[asyncio.Task[None], _Running] = {}
         self._loop = asyncio.new_event_loop()
         self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -55,12 +93,30 @@ class AsyncExecutor:
     def start(self, record: JobRecord) -> None:
         """Start an attempt as a task on the loop."""
         self._inbox.append(record)
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon_threadsafe(self._take_in)
+        if self._scheduled:
+            return
+        self._scheduled = True
+        # Waking a loop that is awake costs two system calls, so its own thread does not.
+        on_loop = threading.get_ident() == self._thread.ident
+        wake = self._loop.call_soon if on_loop else self._loop.call_soon_threadsafe
+        try:
+            wake(self._take_in)
+        except RuntimeError:
+            self._give_back()  # the loop has been closed by `stop`
 
     def check(self) -> None:
-        """Nothing to do: the loop's own timers watch the timeouts."""
+        """Report jobs that live on long after their time; the loop itself cancels the others."""
+        late = time.monotonic() - self._grace
+        for task, running in list(self._running.items()):
+            if running.deadline < late and self._claim(task):
+                _LOG.error(
+                    "a job is over its time and does not end when cancelled: it swallows its "
+                    "cancellation, or blocks the event loop and every job on it",
+                    job=running.record.headers.job_id,
+                    type=running.record.headers.job_type,
+                )
+                outcome = TimedOut(running.record.timeout)
+                self._report(running.record, Attempted(outcome, running.started, now_ms()))
 
     def stop(self, *, at_once: bool) -> None:
         """Cancel what runs, leave the lifespan, end the loop."""
@@ -69,13 +125,27 @@ class AsyncExecutor:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout=0 if at_once else 10)
 
+    # -- on the loop's thread --------------------------------------------------------------------
+
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
+        life = self._loop.create_task(self._live())
         try:
-            self._loop.run_until_complete(self._live())
+            while not life.done():
+                self._run_until_done(life)
         finally:
             self._ready.set()
             self._loop.close()
+            self._give_back()
+
+    def _run_until_done(self, life: "asyncio.Task[None]") -> None:
+        try:
+            self._loop.run_until_complete(life)
+        except BaseException as error:
+            # A task that a handler made for itself may raise KeyboardInterrupt or SystemExit,
+            # which asyncio lets through: the other jobs go on.
+            what = "the lifespan failed at its end" if life.done() else "a task ended the loop"
+            _LOG.error(what, error=repr(error), exc_info=error)
 
     async def _live(self) -> None:
         self._stopping = asyncio.Event()
@@ -86,57 +156,62 @@ class AsyncExecutor:
                 self._failure = error
                 return
             self._ready.set()
+            sweeper = asyncio.create_task(self._sweep())
             await self._stopping.wait()
+            sweeper.cancel()
             await self._cancel_all()
 
+    async def _sweep(self) -> None:
+        """Cancel the attempts whose time is over, again and again."""
+        while True:
+            await asyncio.sleep(_SWEEP)
+            now = time.monotonic()
+            for task, running in list(self._running.items()):
+                if now >= running.deadline:
+                    running.over_time = True
+                    task.cancel()
+
     async def _cancel_all(self) -> None:
-        for task, context in self._tasks.items():
-            if context is not None:
-                context.stopping = True
+        for task, running in self._running.items():
+            if running.context is not None:
+                running.context.stopping = True
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=5)
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=_STOP_GRACE)
 
     def _take_in(self) -> None:
         self._scheduled = False
         while self._inbox:
             record = self._inbox.popleft()
-            task = self._loop.create_task(self._attempt(record))
-            self._tasks[task] = None
-            task.add_done_callback(self._forget)
+            running = _Running(record, now_ms(), time.monotonic() + record.timeout)
+            task = self._loop.create_task(self._attempt(running))
+            self._running[task] = running
 
-    def _forget(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.pop(task, None)
-
-    async def _attempt(self, record: JobRecord) -> None:
+    async def _attempt(self, running: _Running) -> None:
         task = asyncio.current_task()
         assert task is not None
-        over_time = False
-
-        def cancel() -> None:
-            nonlocal over_time
-            over_time = True
-            task.cancel()
-
-        def watch(context: JobContext) -> None:
-            self._tasks[task] = context
-
-        started = now_ms()
-        timer = self._loop.call_later(record.timeout, cancel)
         outcome: Outcome
         try:
-            outcome = await self._runner.run_async(call_of(record), watch)
-            if over_time:
-                outcome = TimedOut(record.timeout)
+            outcome = await self._runner.run_async(call_of(running.record), running.watch)
         except asyncio.CancelledError as error:
-            outcome = self._cancelled(record, error, over_time=over_time)
-        finally:
-            timer.cancel()
-        self._report(record, Attempted(outcome, started, now_ms()))
+            outcome = self._cancelled(error)
+        if running.over_time:
+            outcome = TimedOut(running.record.timeout)
+        if self._claim(task):
+            self._report(running.record, Attempted(outcome, running.started, now_ms()))
 
-    def _cancelled(self, record: JobRecord, error: BaseException, *, over_time: bool) -> Outcome:
-        if over_time:
-            return TimedOut(record.timeout)
+    def _claim(self, task: "asyncio.Task[None]") -> bool:
+        """Take the right to report an attempt: `check` and the attempt itself may both want to."""
+        return self._running.pop(task, None) is not None
+
+    def _cancelled(self, error: BaseException) -> Outcome:
         if self._stopping is not None and self._stopping.is_set():
             return Interrupted()
         return Failed(error_info(error))
+
+    def _give_back(self) -> None:
+        """The loop has ended: what it did not take in is reported as interrupted."""
+        while self._inbox:
+            record = self._inbox.popleft()
+            now = now_ms()
+            self._report(record, Attempted(Interrupted(), now, now))
