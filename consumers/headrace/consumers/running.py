@@ -3,12 +3,13 @@
 The same code runs on the worker's event loop, in its threads, and in child processes.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.consumers.outcomes import (
     ErrorInfo,
@@ -36,8 +37,7 @@ from headrace.schemas.errors import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One attempt to run, with nothing in it that cannot be pickled."""
 
     job_type: str
@@ -73,14 +73,12 @@ class Runner:
 
     def run(self, call: Call, watch: Callable[[JobContext], None] | None = None) -> Outcome:
         """Run a plain function. Never raises: whatever the handler raises is an outcome."""
-        job_type = self.pipeline.job_types[call.job_type]
-        prepared = self._arguments(job_type, call)
-        if not isinstance(prepared, dict):
-            return prepared
         try:
-            context = self._context(call)
-            if watch is not None:
-                watch(context)
+            job_type = self.pipeline.job_types[call.job_type]
+            prepared = self._arguments(job_type, call)
+            if not isinstance(prepared, dict):
+                return prepared
+            context = self._context(job_type, call, watch)
             return self._success(job_type, self._invocation(job_type, context, prepared)())
         except BaseException as error:
             return _failure(error)
@@ -89,16 +87,12 @@ class Runner:
         self, call: Call, watch: Callable[[JobContext], None] | None = None
     ) -> Outcome:
         """Await a coroutine function. Raises only `asyncio.CancelledError`."""
-        import asyncio  # noqa: PLC0415 - known to whoever awaits
-
-        job_type = self.pipeline.job_types[call.job_type]
-        prepared = self._arguments(job_type, call)
-        if not isinstance(prepared, dict):
-            return prepared
         try:
-            context = self._context(call)
-            if watch is not None:
-                watch(context)
+            job_type = self.pipeline.job_types[call.job_type]
+            prepared = self._arguments(job_type, call)
+            if not isinstance(prepared, dict):
+                return prepared
+            context = self._context(job_type, call, watch)
             return self._success(job_type, await self._invocation(job_type, context, prepared)())
         except asyncio.CancelledError:
             raise
@@ -117,9 +111,16 @@ class Runner:
         except (UndecodableError, ArgumentError) as error:
             return Undecodable(error_info(error))
 
-    def _context(self, call: Call) -> JobContext:
-        now = time.time()
-        return JobContext(
+    def _context(
+        self,
+        job_type: JobType[..., ..., Any, Any],
+        call: Call,
+        watch: Callable[[JobContext], None] | None,
+    ) -> JobContext | None:
+        """Make the context, if anybody wants it."""
+        if not (job_type.takes_context or self.pipeline.middleware):
+            return None
+        context = JobContext(
             id=call.job_id,
             type=call.job_type,
             attempt=call.attempt,
@@ -128,14 +129,20 @@ class Runner:
             tenant=call.tenant,
             key=call.key.decode(errors="replace"),
             created=datetime.fromtimestamp(call.created / 1000, UTC),
-            deadline=datetime.fromtimestamp(now + call.timeout, UTC),
+            deadline=datetime.fromtimestamp(time.time() + call.timeout, UTC),
             headers=dict(call.extra),
             state=self.state,
             submitter=self.submitter,
         )
+        if watch is not None:
+            watch(context)
+        return context
 
     def _invocation(
-        self, job_type: JobType[..., ..., Any, Any], context: JobContext, arguments: dict[str, Any]
+        self,
+        job_type: JobType[..., ..., Any, Any],
+        context: JobContext | None,
+        arguments: dict[str, Any],
     ) -> Callable[[], Any]:
         function = job_type.function
         assert function is not None
@@ -146,10 +153,14 @@ class Runner:
         )
         for middleware in reversed(self.pipeline.middleware):
             if is_async_middleware(middleware) == job_type.is_async:
+                assert context is not None
                 call = partial(middleware, call, context)
         return call
 
     def _success(self, job_type: JobType[..., ..., Any, Any], value: Any) -> Outcome:
+        if value is None and job_type.returns_nothing:
+            return _NOTHING
+        _refuse_what_was_not_awaited(job_type.name, value)
         if job_type.result is None:
             return Succeeded()
         result = job_type.result.encode(value)
@@ -160,6 +171,19 @@ class Runner:
                 "reference to where it is stored"
             )
         return Succeeded(result if value is not None else None)
+
+
+_NOTHING = Succeeded()
+
+
+def _refuse_what_was_not_awaited(name: str, value: Any) -> None:
+    """A plain function around a coroutine function has started nothing at all."""
+    if isinstance(value, Coroutine):
+        value.close()
+        raise TypeError(
+            f"the handler of {name} returned a coroutine that nobody awaits: it, or a decorator "
+            "around it, must be `async def`"
+        )
 
 
 def is_async_middleware(middleware: Middleware) -> bool:
@@ -189,6 +213,3 @@ def _plain(error: Reject) -> ErrorInfo:
     if cause is None:
         return ErrorInfo(info.classes, info.type, info.message)
     return ErrorInfo(info.classes, type(cause).__name__, info.message, info.traceback)
-
-
-Coroutines = Coroutine[Any, Any, Outcome]

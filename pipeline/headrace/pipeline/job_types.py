@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from functools import cached_property
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from headrace.pipeline.context import JobContext
 from headrace.pipeline.errors import DeclarationError
@@ -105,6 +106,12 @@ class JobType(Generic[_Call, _Params, _Ret_co, _R_co]):
         self.takes_context = signature.takes_context
         self.is_async = inspect.iscoroutinefunction(function)
         return function
+
+    @cached_property
+    def returns_nothing(self) -> bool:
+        """Whether the handler's result is annotated as None."""
+        function: Any = self.function
+        return function is not None and get_type_hints(function).get("return") is type(None)
 
     def __reduce__(self) -> str:
         """Pickle as the qualified name of the decorated function, as functions do."""

@@ -110,18 +110,15 @@ def make_transactional_producer(
     off 100 ms by default: hence the short back-off. An abandoned transaction hides what stands
     behind it from committed readers until its timeout: hence ten seconds.
     """
-    return make_producer(
-        settings,
-        producing,
-        **{
-            "transactional.id": transactional_id,
-            "transaction.timeout.ms": 10_000,
-            "delivery.timeout.ms": 9_000,
-            "retry.backoff.ms": 2,
-            "retry.backoff.max.ms": 20,
-            "linger.ms": 0,
-        },
-    )
+    config: dict[str, Any] = {
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": 10_000,
+        "delivery.timeout.ms": 9_000,
+        "retry.backoff.ms": 2,
+        "retry.backoff.max.ms": 20,
+        "linger.ms": 0,
+    }
+    return make_producer(settings, producing, **config)
 
 
 def make_consumer(
@@ -152,7 +149,8 @@ def make_consumer(
         # Defaults that hurt a job queue: 100,000 records prefetched per partition, and a second
         # of silence after the prefetch queue was full.
         "queued.min.messages": 2_000,
-        "queued.max.messages.kbytes": 16_384,
+        "queued.max.messages.kbytes": 4_096,
+        "max.partition.fetch.bytes": 262_144,
         "fetch.queue.backoff.ms": 10,
         "fetch.wait.max.ms": 500,
     }  # fmt: skip

@@ -1,10 +1,10 @@
 """Coroutine functions: one event loop on one thread, a task for each running job."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,7 @@ class _Running:
     deadline: float
     context: JobContext | None = None
     over_time: bool = False
+    task: "asyncio.Task[None] | None" = None
 
     def watch(self, context: JobContext) -> None:
         """Note the context, to tell its handler when to give up."""
@@ -99,10 +100,8 @@ class AsyncExecutor:
         # Waking a loop that is awake costs two system calls, so its own thread does not.
         on_loop = threading.get_ident() == self._thread.ident
         wake = self._loop.call_soon if on_loop else self._loop.call_soon_threadsafe
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop has been closed by `stop`
             wake(self._take_in)
-        except RuntimeError:
-            self._give_back()  # the loop has been closed by `stop`
 
     def check(self) -> None:
         """Report jobs that live on long after their time; the loop itself cancels the others."""
@@ -149,7 +148,7 @@ class AsyncExecutor:
 
     async def _live(self) -> None:
         self._stopping = asyncio.Event()
-        async with AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             try:
                 self._runner.state = await enter_lifespan(self._runner.pipeline, stack)
             except BaseException as error:
@@ -162,17 +161,18 @@ class AsyncExecutor:
             await self._cancel_all()
 
     async def _sweep(self) -> None:
-        """Cancel the attempts whose time is over, again and again."""
+        """Cancel the attempts whose time is over, for as long as the loop lives."""
         while True:
             await asyncio.sleep(_SWEEP)
             now = time.monotonic()
             for task, running in list(self._running.items()):
-                if now >= running.deadline:
+                # Once only: a second cancellation would cut off the job's own cleaning up.
+                if now >= running.deadline and not running.over_time:
                     running.over_time = True
                     task.cancel()
 
     async def _cancel_all(self) -> None:
-        for task, running in self._running.items():
+        for task, running in list(self._running.items()):
             if running.context is not None:
                 running.context.stopping = True
             task.cancel()
@@ -181,15 +181,15 @@ class AsyncExecutor:
 
     def _take_in(self) -> None:
         self._scheduled = False
+        if self._stopping is None or self._stopping.is_set():
+            return
         while self._inbox:
             record = self._inbox.popleft()
             running = _Running(record, now_ms(), time.monotonic() + record.timeout)
-            task = self._loop.create_task(self._attempt(running))
-            self._running[task] = running
+            running.task = self._loop.create_task(self._attempt(running))
+            self._running[running.task] = running
 
     async def _attempt(self, running: _Running) -> None:
-        task = asyncio.current_task()
-        assert task is not None
         outcome: Outcome
         try:
             outcome = await self._runner.run_async(call_of(running.record), running.watch)
@@ -197,7 +197,8 @@ class AsyncExecutor:
             outcome = self._cancelled(error)
         if running.over_time:
             outcome = TimedOut(running.record.timeout)
-        if self._claim(task):
+        assert running.task is not None
+        if self._claim(running.task):
             self._report(running.record, Attempted(outcome, running.started, now_ms()))
 
     def _claim(self, task: "asyncio.Task[None]") -> bool:
@@ -210,8 +211,10 @@ class AsyncExecutor:
         return Failed(error_info(error))
 
     def _give_back(self) -> None:
-        """The loop has ended: what it did not take in is reported as interrupted."""
+        """The loop has ended: what it did not take in, and what did not end, is interrupted."""
+        now = now_ms()
         while self._inbox:
-            record = self._inbox.popleft()
-            now = now_ms()
-            self._report(record, Attempted(Interrupted(), now, now))
+            self._report(self._inbox.popleft(), Attempted(Interrupted(), now, now))
+        for task, running in list(self._running.items()):
+            if self._claim(task):
+                self._report(running.record, Attempted(Interrupted(), running.started, now))
