@@ -31,7 +31,8 @@ class DeadLetter:
     Attributes:
         reason: One of `DeadReason`.
         died: When.
-        attempts: How often it was tried.
+        attempts: How often it was tried; 0 for a record that is no job.
+        created: When it was submitted; None for a record that is no job.
         origin: `topic/partition/offset` of the lane's record that died.
         history: What became of its last attempts, oldest first.
         location: Where it lies.
@@ -47,7 +48,7 @@ class DeadLetter:
     error_type: str
     error_message: str
     traceback: str
-    created: int
+    created: int | None
     generation: int
     tenant: str | None
     key: str | None
@@ -134,7 +135,7 @@ class DeadLetters:
             found: list[tuple[int, DeadLetter]] = []
             while True:
                 found += [(m.timestamp()[1], self._read(sight(m, _DEAD))) for m in tail.more()]
-                certain = [letter for stored, letter in found if stored >= tail.horizon]
+                certain = [each for at, each in found if min(at, each.died) >= tail.horizon]
                 if tail.exhausted or len(certain) >= limit:
                     return sorted(certain, key=lambda each: each.died, reverse=True)[:limit]
 
@@ -180,11 +181,11 @@ class DeadLetters:
             self._queues[found.location.topic],
             found.text(headers.REASON) or "",
             _number(found.text(headers.DIED), found.appended),
-            job.attempt,
+            job.attempt if job.job_type else 0,
             found.text(headers.ERROR_TYPE) or "",
             found.text(headers.ERROR_MESSAGE) or "",
             found.text(headers.TRACEBACK) or "",
-            job.created,
+            job.created if job.job_type else None,
             job.generation,
             job.tenant,
             found.ordering_key,

@@ -1,6 +1,6 @@
 """Listing jobs, the newest first, without reading more than that takes."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -8,12 +8,13 @@ from confluent_kafka import Message
 
 from headrace.pipeline.topics import Role
 from headrace.pipeline.topology import Topology
+from headrace.processors.batches import BatchReader
 from headrace.processors.job_view import JobSummary, summary_of
 from headrace.processors.reader import TailReader, TopicReader
-from headrace.processors.sightings import Sighting, as_bytes, sight
+from headrace.processors.sightings import Sighting, sight
 from headrace.processors.snapshot import ALL_ROLES, Cluster, Snapshot
 from headrace.schemas.states import JobState
-from headrace.schemas.transitions import Transition, decode_batch
+from headrace.schemas.transitions import Transition
 
 _FIRST_WINDOW: Final = {Role.EVENTS: 20, Role.LANE: 200, Role.TIER: 200, Role.DEAD_LETTERS: 100}
 """Offsets of each partition that the first round reads: one of events holds up to 500."""
@@ -64,8 +65,8 @@ class _Known(NamedTuple):
 class JobLister:
     """Reads the topics backwards and merges what it meets, until enough jobs are certain.
 
-    A job is certain when its evidence lies in the part of time that has been read in every
-    partition: nothing newer can then turn up. An old transition that was published a second time,
+    A job is certain when it came into its state in the part of time that has been read in every
+    partition: nothing newer can then turn up, of it or of others. An old transition that was published a second time,
     long after the ones that followed it, can show a job in the older state; `JobHistory.find`
     reads all and is not misled.
     """
@@ -77,6 +78,7 @@ class JobLister:
         self._topology = topology
         self._wanted = wanted
         self._reader = reader
+        self._batches = BatchReader()
         self._jobs: dict[str, _Known] = {}
 
     def run(self, cluster: Cluster, limit: int) -> list[JobSummary]:
@@ -99,7 +101,7 @@ class JobLister:
         topic, appended = message.topic() or "", message.timestamp()[1]
         role = self._snapshot.roles[topic]
         if role is Role.EVENTS:
-            for each in decode_batch(as_bytes(message.value()) or b""):
+            for each in self._batches.read(message):
                 self._merge(each.job_id, _Known(each.order, appended, each))
         elif not self._snapshot.is_done(topic, message.partition() or 0, message.offset() or 0):
             sighting = sight(message, role)
@@ -111,10 +113,10 @@ class JobLister:
             self._jobs[job_id] = known
 
     def _certain(self, horizon: int) -> list[JobSummary]:
-        return list(self._matching(k for k in self._jobs.values() if k.appended >= horizon))
-
-    def _matching(self, known: Iterable[_Known]) -> Iterable[JobSummary]:
-        for each in known:
-            summary = summary_of(each.found, self._topology)
-            if self._wanted.takes(summary):
-                yield summary
+        found = []
+        for known in self._jobs.values():
+            summary = summary_of(known.found, self._topology)
+            # What is unread was appended before the horizon, and so changed before it, too.
+            if min(known.appended, summary.updated) >= horizon and self._wanted.takes(summary):
+                found.append(summary)
+        return found

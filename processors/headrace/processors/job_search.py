@@ -8,11 +8,12 @@ from typing import Final
 from confluent_kafka import Message
 
 from headrace.pipeline.topics import Role
+from headrace.processors.batches import BatchReader
 from headrace.processors.reader import TopicReader
 from headrace.processors.sightings import Location, Sighting, as_bytes, job_id_of, sight
 from headrace.processors.snapshot import CLOCK_MARGIN, Cluster, LogSpan, Snapshot
 from headrace.schemas.states import JobState
-from headrace.schemas.transitions import Transition, decode_batch
+from headrace.schemas.transitions import Transition
 
 _WAITING_ROLES: Final = (Role.LANE, Role.TIER)
 
@@ -70,11 +71,12 @@ class JobSearch:
     def _transitions(self, since: int | None) -> set[Transition]:
         spans = self._since(self._snapshot.of([Role.EVENTS]), since)
         found: set[Transition] = set()
+        batches = BatchReader()
         for message in self._reader.read(spans):
-            batch = as_bytes(message.value()) or b""
             # Decoding costs 10 µs a transition, to look for the id in the bytes next to nothing.
-            if self._mark in batch:
-                found.update(each for each in decode_batch(batch) if each.job_id == self._job_id)
+            if self._mark in (as_bytes(message.value()) or b""):
+                batch = batches.read(message)
+                found.update(each for each in batch if each.job_id == self._job_id)
         return found
 
     def _waiting_record(self, last: Transition | None, since: int | None) -> Sighting | None:

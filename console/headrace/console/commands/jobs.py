@@ -57,7 +57,7 @@ def show(
     if json:
         output.print_json(view.as_json(arguments=arguments))
     else:
-        _print_life(view, arguments=arguments)
+        _print_life(view, reference, arguments=arguments)
 
 
 @app.command("list")
@@ -166,7 +166,7 @@ def _searched(searched: "Searched") -> str:
     )
 
 
-def _print_life(view: "JobView", *, arguments: bool) -> None:
+def _print_life(view: "JobView", reference: str | None, *, arguments: bool) -> None:
     job, at = view.summary, views.now()
     output.facts(
         (
@@ -193,7 +193,7 @@ def _print_life(view: "JobView", *, arguments: bool) -> None:
         head = ("time (UTC)", "state", "attempt", "took", "worker", "detail")
         output.table(head, (_life_row(each) for each in view.transitions))
     if job.state == JobState.DEAD:
-        output.progress(f"\nfor the traceback: headrace dlq show PIPELINE {job.job_id}")
+        output.progress(f"\nfor the traceback: headrace dlq show {reference or ''} {job.job_id}")
 
 
 def _state(job: "JobSummary", at: int) -> str:

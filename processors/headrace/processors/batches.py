@@ -1,0 +1,39 @@
+"""Reading records of the events topic, also when some of them cannot be understood."""
+
+import logging
+from collections.abc import Sequence
+
+from confluent_kafka import Message
+
+from headrace.processors.sightings import as_bytes
+from headrace.schemas.errors import UndecodableError
+from headrace.schemas.transitions import Transition, decode_batch
+
+_LOG = logging.getLogger("headrace.events")
+
+
+class BatchReader:
+    """Decodes batches of transitions. What another version or a stranger wrote is left out.
+
+    Each cause is logged once, with the first record that it hit: a view with a gap is better than
+    none, and a gap that nobody knows of is worse than both.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def read(self, message: Message) -> Sequence[Transition]:
+        """Give the transitions of one record; none when it cannot be understood."""
+        try:
+            return decode_batch(as_bytes(message.value()) or b"")
+        except UndecodableError as error:
+            self._tell(message, error.reason)
+        except (ValueError, EOFError, IndexError) as error:
+            self._tell(message, str(error))
+        return ()
+
+    def _tell(self, message: Message, reason: str) -> None:
+        if reason not in self._told:
+            self._told.add(reason)
+            where = f"{message.topic()}/{message.partition()}/{message.offset()}"
+            _LOG.warning("%s is left out, and all records like it: %s", where, reason)
