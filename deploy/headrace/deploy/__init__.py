@@ -1,0 +1,1 @@
+"""Deriving the deployment from a pipeline's declaration."""
