@@ -29,20 +29,20 @@ class Receipt:
         topic: The lane, or the delay tier, that the job was sent to.
     """
 
-    __slots__ = ("_answers", "_error", "_position", "_waiters", "job_id", "topic")
+    __slots__ = ("_answers", "_error", "_place", "_waiters", "job_id", "topic")
 
     def __init__(self, job_id: str, topic: str, answers: "Answers") -> None:
         self.job_id = job_id
         self.topic = topic
         self._answers = answers
-        self._position: Position | None = None
+        self._place: tuple[int, int] | None = None
         self._error: DeliveryError | None = None
         self._waiters: list[Callable[[], object]] | None = None
 
     @property
     def confirmed(self) -> bool:
         """Whether the broker has acknowledged the job."""
-        return self._position is not None
+        return self._place is not None
 
     def confirm(self, timeout: float | None = None) -> Position:
         """Wait until the broker has the job.
@@ -84,19 +84,19 @@ class Receipt:
 
     @property
     def _settled(self) -> bool:
-        return self._position is not None or self._error is not None
+        return self._place is not None or self._error is not None
 
     def _answer(self) -> Position:
         if self._error is not None:
             self._answers.told(self)
             raise self._error
-        assert self._position is not None
-        return self._position
+        assert self._place is not None
+        return Position(self.topic, *self._place)
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take the broker's answer. Called by the Kafka client."""
         if error is None:
-            self._position = Position(self.topic, message.partition() or 0, message.offset() or 0)
+            self._place = (message.partition() or 0, message.offset() or 0)
         else:
             self._error = DeliveryError(
                 f"job {self.job_id} was not delivered to {self.topic}: {error.str()}"

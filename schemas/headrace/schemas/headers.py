@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from headrace.schemas.errors import InvalidHeadersError
@@ -234,8 +235,12 @@ def _read_history(text: bytes | None) -> tuple[PastAttempt, ...]:
     )
 
 
+@lru_cache(maxsize=64)
 def format_time(milliseconds: int) -> str:
-    """Write epoch milliseconds as RFC 3339 in UTC, as CloudEvents wants its times."""
+    """Write epoch milliseconds as RFC 3339 in UTC, as CloudEvents wants its times.
+
+    Remembered, because jobs are submitted and read by the dozen within one millisecond.
+    """
     return (
         datetime.fromtimestamp(milliseconds / 1000, UTC)
         .isoformat(timespec="milliseconds")
@@ -243,6 +248,7 @@ def format_time(milliseconds: int) -> str:
     )
 
 
+@lru_cache(maxsize=64)
 def parse_time(text: str) -> int:
     """Read RFC 3339 into epoch milliseconds.
 
