@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from headrace.pipeline import JobContext, Pipeline, Queue, Retry
+from headrace.pipeline import Pipeline, Queue, Retry
 
 shop = Pipeline(
     os.environ.get("SHOP_NAME", "shop"),
@@ -24,24 +24,21 @@ def send_email(to: str, subject: str = "Hello", price: float | None = None) -> s
 def mark(path: str, text: str = "ran") -> None:
     """Leave a trace that a test can wait for."""
     with Path(path).open("a") as file:
-        file.write(f"{text} {os.getpid()}\n")
+        file.write(f"{text}\n")
 
 
 @shop.job("slow", timeout=timedelta(minutes=2))
-async def slow(context: JobContext, path: str, seconds: float) -> None:
+async def slow(path: str, seconds: float) -> None:
     """Tell that it began, and whether it came to its end."""
-    with Path(path).open("a") as file:
-        file.write("began\n")
+    mark(path, "began")
     await asyncio.sleep(seconds)
-    with Path(path).open("a") as file:
-        file.write("ended\n")
+    mark(path, "ended")
 
 
 @shop.job("stuck", timeout=timedelta(minutes=2))
 def stuck(path: str, seconds: float) -> None:
     """Hold a thread, which nobody can stop."""
-    with Path(path).open("a") as file:
-        file.write("began\n")
+    mark(path, "began")
     time.sleep(seconds)
 
 

@@ -29,6 +29,7 @@ AppDir = Annotated[
     Path | None,
     typer.Option(
         "--app-dir",
+        metavar="FOLDER",
         help="The folder that the pipeline's module is imported from; the working directory when "
         "not given.",
         exists=True,
@@ -49,11 +50,18 @@ From = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Queues = Annotated[
     list[str] | None,
-    typer.Option("--queue", help="Only this queue; repeat it for more.", show_default=False),
+    typer.Option(
+        "--queue", metavar="NAME", help="Only this queue; repeat it for more.", show_default=False
+    ),
 ]
 Priorities = Annotated[
     list[str] | None,
-    typer.Option("--priority", help="Only this priority; repeat it for more.", show_default=False),
+    typer.Option(
+        "--priority",
+        metavar="NAME",
+        help="Only this priority; repeat it for more.",
+        show_default=False,
+    ),
 ]
 
 

@@ -31,12 +31,14 @@ Concurrency = Annotated[
     typer.Option(
         min=1,
         max=10_000,
+        metavar="N",
         help="Jobs that one process runs at a time; HEADRACE_WORKER_CONCURRENCY when not given.",
         show_default=False,
     ),
 ]
 Processes = Annotated[
-    int, typer.Option(min=1, max=512, help="Worker processes, kept alive by a supervisor.")
+    int,
+    typer.Option(min=1, max=512, metavar="N", help="Worker processes, kept alive by a supervisor."),
 ]
 Index = Annotated[int | None, typer.Option("--index", hidden=True)]
 

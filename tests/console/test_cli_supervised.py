@@ -1,0 +1,79 @@
+"""Several processes under one command: `--processes N`, `headrace up`, and the embedded broker."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from tests.console.conftest import SHOP, CommandLine, eventually
+from tests.console.test_cli_worker import call, lines
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_killed_worker_process_is_started_again(shop: CommandLine, tmp_path: Path) -> None:
+    command = shop.start("worker", "--processes", "2", "--concurrency", "1")
+    command.says("worker started", times=2)
+    first = command.children("worker")
+    assert len(first) == 2
+    os.kill(first[0], signal.SIGKILL)
+    command.says("ended=SIGKILL")
+    command.says("worker started", times=3)
+    mark = tmp_path / "mark"
+    shop.ok("submit", "mark", call(mark))
+    eventually("the job ran", lambda: len(lines(mark)) == 1)
+    command.signal()
+    assert command.ends() == 0
+    assert not any(lives(pid) for pid in command.children("worker"))
+
+
+def test_processes_that_cannot_run_are_not_started_for_ever(on_kafka: CommandLine) -> None:
+    done = on_kafka("worker", "--processes", "2")
+    assert done.returncode == 1
+    assert "headrace topics apply" in done.stderr
+    assert done.stderr.count("child started") == 2
+
+
+def test_children_end_when_their_supervisor_was_killed(headrace: CommandLine) -> None:
+    nowhere = {"HEADRACE_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    command = headrace.start("worker", SHOP, "--processes", "2", env=nowhere)
+    command.says("health and metrics at", times=2)
+    command.signal(signal.SIGKILL)
+    command.ends()
+    children = command.children("worker")
+    assert len(children) == 2
+    eventually("the children are gone", lambda: not any(lives(pid) for pid in children))
+
+
+def test_the_broker_starts_tells_its_state_and_stops(headrace: CommandLine) -> None:
+    where = ("--directory", str(headrace.folder / "broker"))
+    started = headrace.ok("kafka", "start", *where)
+    assert "started" in started
+    found = json.loads(headrace.ok("kafka", "status", "--json", *where))
+    assert found["state"] == "running"
+    assert found["bootstrap"] in started
+    assert "was running already" in headrace.ok("kafka", "start", *where)
+    assert headrace.ok("kafka", "stop", *where) == "kafka stopped\n"
+    assert headrace("kafka", "status", *where).returncode == 3
+
+
+def test_up_brings_everything_and_takes_it_down_again(
+    headrace: CommandLine, tmp_path: Path
+) -> None:
+    where = ("--directory", str(tmp_path / "broker"))
+    command = headrace.start("up", SHOP, *where)
+    command.says("worker started")
+    status = json.loads(headrace.ok("kafka", "status", "--json", *where))
+    env = {"HEADRACE_BOOTSTRAP_SERVERS": status["bootstrap"], "HEADRACE_PIPELINE": SHOP}
+    mark = tmp_path / "mark"
+    headrace.ok("submit", "mark", call(mark), "--delay", "200ms", env=env)
+    eventually("the delayed job ran", lambda: len(lines(mark)) == 1)
+    command.signal(signal.SIGINT)
+    assert command.ends() == 0
+    assert headrace("kafka", "status", *where).returncode == 3
