@@ -1,16 +1,19 @@
 """The inside of a child process of the process executor."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import threading
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from typing import Any
 
 from headrace.consumers.clock import now_ms
 from headrace.consumers.lifespans import enter_lifespan
-from headrace.consumers.outcomes import Attempted, Failed, error_info
+from headrace.consumers.outcomes import Attempted, Failed, Outcome, Unavailable, error_info
 from headrace.consumers.running import Call, Runner
 from headrace.pipeline.job import Job
 from headrace.pipeline.known_schemas import known_schemas
@@ -64,6 +67,7 @@ class _Child:
 
     def __init__(self, setup: ChildSetup) -> None:
         pipeline = load_pipeline(setup.pipeline)
+        self._busy = False
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self._submitter = LazySubmitter(pipeline, setup.kafka)
@@ -75,35 +79,79 @@ class _Child:
 
     def run(self, call: Call) -> Attempted:
         started = now_ms()
+        self._busy = True
         try:
             if self._runner.pipeline.job_types[call.job_type].is_async:
-                outcome = self._loop.run_until_complete(self._runner.run_async(call))
+                outcome = self._await(call)
             else:
                 outcome = self._runner.run(call)
             self._submitter.flush()
         except BaseException as error:
             outcome = Failed(error_info(error))
+        self._busy = False
         return Attempted(outcome, started, now_ms())
 
+    def _await(self, call: Call) -> Outcome:
+        task = self._loop.create_task(self._runner.run_async(call))
+        try:
+            return self._loop.run_until_complete(task)
+        except BaseException:
+            # A task that the handler made for itself ended the loop: this one goes no further.
+            task.cancel()
+            self._loop.run_until_complete(asyncio.wait([task]))
+            raise
 
-_children: list[_Child] = []
-"""This process's one child, made by `start`: the pool calls plain functions only."""
+    def leave(self) -> None:
+        """Leave the lifespan, unless this process is being killed in the middle of a job."""
+        if self._busy:
+            return
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes while the last lines still run
+        self._loop.run_until_complete(self._stack.aclose())
+        self._submitter.close()
+
+
+class _Process:
+    """What this process is: not yet a child, or the child of one worker."""
+
+    def __init__(self) -> None:
+        self.setup: ChildSetup | None = None
+        self._child: _Child | None = None
+
+    def enter(self) -> _Child:
+        """Import the pipeline and enter its lifespan; tried again at the next job if it fails."""
+        if self._child is None:
+            assert self.setup is not None
+            self._child = _Child(self.setup)
+            Finalize(None, self._child.leave, exitpriority=10)
+        return self._child
+
+
+_process = _Process()
+"""The pool calls plain functions only, so what they share stands here."""
 
 
 def start(setup: ChildSetup) -> None:
     """Become a child: leave the worker's process group, import the pipeline, enter its lifespan.
 
     A signal to the worker's group must reach the worker alone, which then decides what becomes
-    of its children.
+    of its children. Never raises: a pool whose children do not start is broken as a whole, so
+    the first job tells what is wrong.
     """
     os.setpgrp()
     threading.Thread(target=_follow, args=(setup.parent,), daemon=True).start()
-    _children.append(_Child(setup))
+    _process.setup = setup
+    with contextlib.suppress(Exception):
+        _process.enter()
 
 
 def run(call: Call) -> Attempted:
     """Run one attempt in this child."""
-    return _children[0].run(call)
+    started = now_ms()
+    try:
+        child = _process.enter()
+    except BaseException as error:
+        return Attempted(Unavailable(error_info(error)), started, now_ms())
+    return child.run(call)
 
 
 def _follow(parent: int) -> None:

@@ -30,14 +30,20 @@ class ErrorInfo:
 def error_info(error: BaseException) -> ErrorInfo:
     """Put an exception into words."""
     trace = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:]
-    return ErrorInfo(qualified_names(error), type(error).__name__, _text(error), trace)
+    text = _encodable(_text(error)[:MAX_MESSAGE])
+    return ErrorInfo(qualified_names(error), type(error).__name__, text, _encodable(trace))
 
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)[:MAX_MESSAGE]
-    except Exception as failure:
+        return str(error)
+    except BaseException as failure:
         return f"<its text raised {type(failure).__name__}>"
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, as file names of another encoding have: UTF-8 cannot hold them."""
+    return text.encode(errors="replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,10 @@ class Executor(Protocol):
     """
 
     def start(self, record: JobRecord) -> None:
-        """Start an attempt; called from any thread, must not block."""
+        """Start an attempt; called from any thread, must not block, raise, or report itself.
+
+        After `stop` it does nothing: the record is read again by the partition's next owner.
+        """
         ...
 
     def check(self) -> None:

@@ -2,68 +2,153 @@
 
 import multiprocessing
 import signal
+import threading
+from collections import deque
 from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any
+
+import structlog
 
 from headrace.consumers import child
 from headrace.consumers.clock import now_ms
 from headrace.consumers.executors.contract import Report, call_of
-from headrace.consumers.outcomes import Attempted, Died, Failed, Interrupted, TimedOut, error_info
+from headrace.consumers.outcomes import (
+    Attempted,
+    Died,
+    ErrorInfo,
+    Failed,
+    Interrupted,
+    Outcome,
+    TimedOut,
+    Unavailable,
+    error_info,
+)
 from headrace.consumers.records import JobRecord
+
+_LOG = structlog.get_logger("headrace.executors")
+_STOP_BUDGET = 10.0
+"""Seconds that a stop waits for children to leave their lifespan; each has 3 before it is killed."""
 
 
 class ProcessExecutor:
     """Runs attempts in child processes (pebble): a job over its time, or a crash, costs its child.
 
     Children are forked from a small server without threads, and import the pipeline themselves:
-    nothing of the user's is pickled.
+    nothing of the user's is pickled. A pool that breaks as a whole (an idle child was killed) is
+    replaced; its jobs wait in place and run in the next one.
     """
 
     def __init__(self, setup: child.ChildSetup, report: Report, processes: int) -> None:
-        from pebble import ProcessPool  # noqa: PLC0415 - only workers with such a queue pay for it
-
+        self._setup = setup
         self._report = report
+        self._processes = processes
         self._stopping = False
-        self._pool = ProcessPool(
-            max_workers=processes,
-            initializer=child.start,
-            initargs=(setup,),
-            context=_context(),
-        )
+        self._running: dict[Any, tuple[JobRecord, int]] = {}
+        """By future: what was handed to the pool, and when."""
+        self._refused: deque[JobRecord] = deque()
+        """What a broken pool did not take."""
+        self._pool = self._new_pool()
 
     def start(self, record: JobRecord) -> None:
         """Schedule an attempt in a child."""
-        queued = now_ms()
-        future = self._pool.schedule(child.run, args=(call_of(record),), timeout=record.timeout)
-        future.add_done_callback(lambda done: self._done(record, queued, done))
+        if self._stopping:
+            return
+        handed = now_ms()
+        try:
+            future = self._pool.schedule(child.run, args=(call_of(record),), timeout=record.timeout)
+        except RuntimeError:
+            self._refused.append(record)
+            return
+        self._running[future] = (record, handed)
+        future.add_done_callback(partial(self._done, record))
 
     def check(self) -> None:
-        """Nothing to do: the pool watches the timeouts."""
+        """Replace a broken pool. The timeouts are watched by the pool itself."""
+        if self._stopping:
+            return
+        if self._refused or (self._running and not self._pool.active):
+            self._replace_pool()
 
     def stop(self, *, at_once: bool) -> None:
         """Kill what still runs and end the children."""
         self._stopping = True
-        self._pool.stop()
-        self._pool.join(timeout=1 if at_once else 10)
+        ending = self._end_pool()
+        ending.join(timeout=1 if at_once else _STOP_BUDGET)
+        now = now_ms()
+        for future in list(self._running):
+            self._settle(future, Interrupted(), now)
 
-    def _done(self, record: JobRecord, queued: int, future: Any) -> None:
-        self._report(record, self._attempted(record, queued, future))
+    def _new_pool(self) -> Any:
+        from pebble import ProcessPool  # noqa: PLC0415 - only workers with such a queue pay for it
 
-    def _attempted(self, record: JobRecord, queued: int, future: Any) -> Attempted:
-        from pebble import ProcessExpired  # noqa: PLC0415 - as above
+        return ProcessPool(
+            max_workers=self._processes,
+            initializer=child.start,
+            initargs=(self._setup,),
+            context=_context(),
+        )
 
+    def _replace_pool(self) -> None:
+        """Start anew. What was on the way waits in place: whether it ran is not known."""
+        _LOG.error("the child processes broke down and are started anew", jobs=len(self._running))
+        orphans = list(self._running)
+        self._end_pool()
+        self._pool = self._new_pool()
+        now = now_ms()
+        outcome = Unavailable(_broken("the pool broke down"))
+        for future in orphans:
+            self._settle(future, outcome, now)
+        while self._refused:
+            self._report(self._refused.popleft(), Attempted(outcome, now, now))
+
+    def _end_pool(self) -> threading.Thread:
+        """Kill the children, on a thread of its own because the pool's `join` ignores its limit."""
+        pool = self._pool
+        pool.stop()
+        ending = threading.Thread(target=pool.join, name="headrace-pool-end", daemon=True)
+        ending.start()
+        return ending
+
+    def _done(self, record: JobRecord, future: Any) -> None:
+        now = now_ms()
         try:
             answer: Attempted = future.result()
-            return answer
-        except TimeoutError:
-            return Attempted(TimedOut(record.timeout), queued, now_ms())
-        except ProcessExpired as error:
-            outcome = Interrupted() if self._stopping else Died(_how(error.exitcode))
-            return Attempted(outcome, queued, now_ms())
-        except CancelledError:
-            return Attempted(Interrupted(), queued, now_ms())
-        except Exception as error:
-            return Attempted(Failed(error_info(error)), queued, now_ms())
+        except BaseException as error:
+            self._settle(future, self._outcome(record, error), now)
+        else:
+            self._settle(future, answer.outcome, answer.ended, answer.started)
+
+    def _settle(self, future: Any, outcome: Outcome, ended: int, started: int = 0) -> None:
+        """Report a job once, whoever comes first: its end, a broken pool, a stop."""
+        record, handed = self._running.pop(future, (None, 0))
+        if record is None:
+            return
+        if isinstance(outcome, TimedOut):
+            # The pool counts from the moment when a child took the job, and does not tell it.
+            handed = max(handed, ended - round(outcome.seconds * 1000))
+        self._report(record, Attempted(outcome, started or handed, ended))
+
+    def _outcome(self, record: JobRecord, error: BaseException) -> Outcome:
+        from pebble import ProcessExpired  # noqa: PLC0415 - as above
+
+        if self._stopping:
+            return Interrupted()
+        match error:
+            case TimeoutError():
+                return TimedOut(record.timeout)
+            case ProcessExpired():
+                return Died(_how(error.exitcode))
+            case BrokenProcessPool() | CancelledError():
+                return Unavailable(_broken(str(error)))
+            case _:
+                return Failed(error_info(error))
+
+
+def _broken(why: str) -> ErrorInfo:
+    message = f"the child processes broke down before this job ended ({why}); they start anew"
+    return ErrorInfo((), "ProcessPoolBroken", message)
 
 
 def _how(exit_code: int | None) -> str:

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from headrace.consumers.clock import now_ms
 from headrace.consumers.executors.contract import Report, call_of
-from headrace.consumers.outcomes import Attempted, TimedOut
+from headrace.consumers.outcomes import Attempted, Interrupted, TimedOut
 from headrace.consumers.records import JobRecord
 from headrace.consumers.running import Runner
 from headrace.pipeline.context import JobContext
@@ -40,7 +40,9 @@ class ThreadExecutor:
         self._inbox: SimpleQueue[JobRecord | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._alive = 0
-        self._idle = 0
+        self._wanted = 0
+        """Jobs that wait or run. There are as many threads, or `_limit`: never does a job wait
+        for a thread that may have just taken another one."""
         self._running: dict[int, _Running] = {}
         self._lost: set[int] = set()
         self._stopping = False
@@ -52,11 +54,12 @@ class ThreadExecutor:
 
     def start(self, record: JobRecord) -> None:
         """Queue an attempt for the next free thread."""
-        self._inbox.put(record)
+        if self._stopping:
+            return
         with self._lock:
-            needed = self._inbox.qsize() > self._idle and self._alive < self._limit
-            if needed:
-                self._alive += 1
+            self._wanted += 1
+            needed = self._needs_a_thread()
+        self._inbox.put(record)
         if needed:
             self._add_thread()
 
@@ -73,28 +76,49 @@ class ThreadExecutor:
         for running in list(self._running.values()):
             if running.context is not None:
                 running.context.stopping = True
-        for _ in range(self._alive):
+        self._give_back()
+        with self._lock:
+            alive = self._alive
+        for _ in range(alive):
             self._inbox.put(None)
+
+    def _give_back(self) -> None:
+        """Jobs that no thread has taken are not run any more."""
+        while True:
+            try:
+                record = self._inbox.get_nowait()
+            except Empty:
+                return
+            if record is not None:
+                self._interrupt(record)
+
+    def _interrupt(self, record: JobRecord) -> None:
+        now = now_ms()
+        self._report(record, Attempted(Interrupted(), now, now))
+
+    def _needs_a_thread(self) -> bool:
+        """Tell whether to add one, and count it. Under the lock."""
+        needed = self._alive < min(self._wanted, self._limit)
+        self._alive += needed
+        return needed
 
     def _add_thread(self) -> None:
         threading.Thread(target=self._main, name="headrace-job", daemon=True).start()
 
     def _main(self) -> None:
         me = threading.get_ident()
-        while True:
-            self._idle += 1
-            record = self._inbox.get()
-            self._idle -= 1
-            if record is None or self._stopping:
-                return
-            self._attempt(me, record)
+        while (record := self._inbox.get()) is not None:
+            if self._stopping:
+                self._interrupt(record)
+            elif not self._attempt(me, record):
+                break
+        if me in self._lost:
             with self._lock:
-                if me in self._lost:
-                    self._lost.discard(me)
-                    break
-        self._on_lost(self.lost)
+                self._lost.discard(me)
+            self._on_lost(self.lost)
 
-    def _attempt(self, me: int, record: JobRecord) -> None:
+    def _attempt(self, me: int, record: JobRecord) -> bool:
+        """Run one attempt; tells whether this thread may go on."""
         started = now_ms()
         running = _Running(record, started, time.monotonic() + record.timeout)
 
@@ -104,9 +128,13 @@ class ThreadExecutor:
         self._running[me] = running
         outcome = self._runner.run(call_of(record), watch)
         with self._lock:
-            mine = self._running.pop(me, None) is running
+            mine = self._running.get(me) is running
+            if mine:
+                del self._running[me]
+                self._wanted -= 1
         if mine:
             self._report(record, Attempted(outcome, started, now_ms()))
+        return mine
 
     def _write_off(self, thread: int, running: _Running) -> None:
         with self._lock:
@@ -114,10 +142,13 @@ class ThreadExecutor:
                 return
             del self._running[thread]
             self._lost.add(thread)
+            self._wanted -= 1
+            self._alive -= 1
+            needed = not self._stopping and self._needs_a_thread()
         if running.context is not None:
             running.context.stopping = True
+        if needed:
+            self._add_thread()
         record = running.record
         self._report(record, Attempted(TimedOut(record.timeout), running.started, now_ms()))
         self._on_lost(self.lost)
-        if not self._stopping:
-            self._add_thread()
