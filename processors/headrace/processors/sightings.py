@@ -53,8 +53,8 @@ class Sighting:
 
     @property
     def order(self) -> tuple[int, int, int, int]:
-        """As `Transition.order`, so that sightings and transitions merge."""
-        return (self.job.generation, self.job.step, self.state.rank, self.appended)
+        """As `Transition.order`, so that both merge; a transition of the same step tells more."""
+        return (self.job.generation, self.job.step, self.state.rank, 0)
 
     def text(self, name: str) -> str | None:
         """A header as text; bytes that are no UTF-8 are replaced."""

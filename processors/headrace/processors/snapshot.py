@@ -1,5 +1,6 @@
 """Where a pipeline's topics begin and end, and how far their groups are, at one moment."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -10,13 +11,15 @@ from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
+    KafkaException,
     TopicPartition,
     admin,
 )
 
 from headrace.consumers import commit_metadata
 from headrace.consumers.commit_metadata import CommitMetadata
-from headrace.pipeline.errors import TopicError
+from headrace.pipeline.errors import KafkaUnavailableError, TopicError
+from headrace.pipeline.kafka_faults import kafka_error
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.topics import Role
 from headrace.pipeline.topics.api import EARLIEST, LATEST
@@ -25,6 +28,8 @@ from headrace.pipeline.topology import TIERS, Topology
 
 CLOCK_MARGIN: Final = 600_000
 """Milliseconds by which a producer's clock may run ahead of the broker's."""
+_ELECTION: Final = 2.0
+"""Seconds that a partition may be without a leader before that counts as an error."""
 ALL_ROLES: Final = (Role.EVENTS, Role.LANE, Role.TIER, Role.DEAD_LETTERS)
 
 
@@ -130,10 +135,10 @@ class Cluster(AdminCalls):
         )
         return Snapshot(named, self._spans(named), commits)
 
-    def since(self, spans: Iterable[LogSpan], time: int) -> list[LogSpan]:
+    def since(self, spans: Iterable[LogSpan], moment: int) -> list[LogSpan]:
         """Cut spans to the records that were appended at or after a time (epoch ms)."""
         found = list(spans)
-        offsets = self._offsets(found, _at(time))
+        offsets = self._offsets(found, _at(moment))
         return [
             span.from_offset(offset if (offset := offsets[span.place]) >= 0 else span.end)
             for span in found
@@ -171,8 +176,17 @@ class Cluster(AdminCalls):
 
     def _offsets(self, spans: Iterable[LogSpan], spec: Any) -> Mapping[Place, int]:
         asked = {TopicPartition(*span.place): spec for span in spans}
-        if not asked:
-            return {}
+        deadline = time.monotonic() + _ELECTION
+        while asked:
+            try:
+                return self._list_offsets(asked)
+            except KafkaUnavailableError as error:
+                if not _leader_moves(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_ELECTION / 20)
+        return {}
+
+    def _list_offsets(self, asked: dict[TopicPartition, Any]) -> Mapping[Place, int]:
         futures = self.admin.list_offsets(
             asked, isolation_level=IsolationLevel.READ_COMMITTED, **self.bound
         )
@@ -208,9 +222,18 @@ class Cluster(AdminCalls):
         }
 
 
-def _at(time: int) -> Any:
+def _leader_moves(error: KafkaUnavailableError) -> bool:
+    """Whether a partition is new, or its leader is changing: it answers in a moment."""
+    cause = error.__cause__
+    return isinstance(cause, KafkaException) and kafka_error(cause).code() in (
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    )
+
+
+def _at(moment: int) -> Any:
     specs: Any = admin.OffsetSpec  # type: ignore[attr-defined]  # has it, does not export it
-    return specs.for_timestamp(max(0, time))
+    return specs.for_timestamp(max(0, moment))
 
 
 def _point(position: TopicPartition) -> CommitPoint:

@@ -196,6 +196,6 @@ def _notes(report: "LagReport") -> Iterator[str]:
             )
         if topic.lost:
             yield f"{topic.topic}: retention deleted {topic.lost:,} offsets that were not finished"
-    inexact = any(not each.exact for each in (*report.tiers, *report.dead_letters))
-    if inexact:
+    exact = [*(tier.exact for tier in report.tiers), *(d.exact for d in report.dead_letters)]
+    if not all(exact):
         yield "≤ is an upper bound: markers of transactions take offsets too"
