@@ -22,6 +22,7 @@ from tests.processors.view_shop import (
 )
 
 from headrace.pipeline import Pipeline, TopicError
+from headrace.processors import job_list
 from headrace.processors.dead_letter_stats import count
 from headrace.processors.dead_letter_view import DeadLetters
 from headrace.processors.job_history import UNKNOWN, JobHistory
@@ -212,7 +213,7 @@ def test_a_list_holds_what_was_asked_for(lived: Lived, wanted: JobFilter, names:
 
 def test_since_leaves_out_what_changed_earlier(lived: Lived) -> None:
     now = time.time_ns() // 1_000_000
-    assert lived.history.newest(JobFilter(since=now + 60_000)) == []
+    assert lived.history.newest(JobFilter(since=now + 60_000)) == ()
     assert len(lived.history.newest(JobFilter(since=lived.before))) == len(lived.ids) + 1
 
 
@@ -332,6 +333,26 @@ def test_a_short_list_of_a_long_history_is_right_and_reads_only_its_end(
     assert max(progress) < 500
     dead = history.newest(JobFilter(state=JobState.DEAD), limit=2)
     assert [job.job_id for job in dead] == ["job-2000", "job-1000"]
+
+
+def test_looking_back_is_given_up_at_a_bound_and_it_is_said_how_far_it_went(
+    kafka: str, unique_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, settings = make_shop(unique_name), kafka_settings(kafka)
+    make_topics(shop, settings)
+    raw = RawProducer({"bootstrap.servers": kafka})
+    for number in range(400):
+        now = time.time_ns() // 1_000_000
+        batch = encode_batch([transition(f"job-{number}", "succeeded", time=now)])
+        raw.produce(shop.topology.events, batch, partition=0)
+        raw.flush(10)
+    monkeypatch.setattr(job_list, "MOST_LOOKED_AT", 200)
+    history = JobHistory(shop, settings)
+    assert history.listing(limit=1).back_to is None
+    listing = history.listing(JobFilter(state=JobState.DEAD))
+    assert listing.jobs == ()
+    assert listing.back_to is not None
+    assert listing.back_to > 1_000_000
 
 
 def test_a_record_that_is_done_but_of_which_no_transition_is_kept_is_unknown(

@@ -13,7 +13,7 @@ from headrace.pipeline.errors import TopicError
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
-from headrace.processors.job_list import JobFilter, JobLister
+from headrace.processors.job_list import JobFilter, JobLister, Listing
 from headrace.processors.job_search import Evidence, JobSearch
 from headrace.processors.job_view import JobSummary, JobView, summary_of
 from headrace.processors.payloads import Payload, PayloadReader
@@ -89,10 +89,15 @@ class JobHistory:
             oldest = _oldest(reader, snapshot) if view is None else None
             return Found(view, Searched(tuple(snapshot.roles), reader.read_offsets, oldest))
 
-    def newest(self, wanted: JobFilter = _EVERYTHING, limit: int = 20) -> list[JobSummary]:
+    def newest(self, wanted: JobFilter = _EVERYTHING, limit: int = 20) -> tuple[JobSummary, ...]:
+        """As `listing`, the jobs alone."""
+        return self.listing(wanted, limit).jobs
+
+    def listing(self, wanted: JobFilter = _EVERYTHING, limit: int = 20) -> Listing:
         """List jobs, those first that came into their state last.
 
-        Reads backwards and stops as soon as `limit` such jobs are certain.
+        Reads backwards and stops as soon as `limit` such jobs are certain, or after 500,000
+        transitions.
         """
         snapshot = self._snapshot()
         with TopicReader(self._kafka, self._progress) as reader:

@@ -18,6 +18,8 @@ from headrace.schemas.transitions import Transition
 
 _FIRST_WINDOW: Final = {Role.EVENTS: 20, Role.LANE: 200, Role.TIER: 200, Role.DEAD_LETTERS: 100}
 """Offsets of each partition that the first round reads: one of events holds up to 500."""
+MOST_LOOKED_AT: Final = 500_000
+"""Transitions and records after which looking back is given up: some 10 s, some 500 MB."""
 _TOLD_BY_EVENTS: Final = frozenset(
     {
         JobState.RUNNING,
@@ -44,14 +46,27 @@ class JobFilter:
         """The topics that can tell of such jobs."""
         return (Role.EVENTS,) if self.state in _TOLD_BY_EVENTS else ALL_ROLES
 
-    def takes(self, job: JobSummary) -> bool:
-        """Whether a job is one of these."""
+    def may_take(self, job_type: str, tenant: str | None, queue: str | None) -> bool:
+        """Whether a job is one of these, by what never changes in its life."""
         return (
-            self.state in (None, job.state)
-            and self.job_type in (None, job.job_type)
-            and self.queue in (None, job.queue)
-            and self.tenant in (None, job.tenant)
+            self.job_type in (None, job_type)
+            and self.tenant in (None, tenant)
+            and self.queue in (None, queue)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Jobs, those first that came into their state last.
+
+    Attributes:
+        jobs: The jobs.
+        back_to: When the looking back was given up (epoch ms): there may be more jobs that came
+            into their state earlier. None when these are all, or as many as asked for.
+    """
+
+    jobs: tuple[JobSummary, ...]
+    back_to: int | None = None
 
 
 class _Known(NamedTuple):
@@ -79,20 +94,25 @@ class JobLister:
         self._wanted = wanted
         self._reader = reader
         self._batches = BatchReader()
+        self._queues = {lane.topic: lane.queue for lane in topology.lanes()}
         self._jobs: dict[str, _Known] = {}
+        self._looked_at = 0
 
-    def run(self, cluster: Cluster, limit: int) -> list[JobSummary]:
-        """Give at most `limit` jobs, those first that came into their state last."""
+    def run(self, cluster: Cluster, limit: int) -> Listing:
+        """List at most `limit` jobs."""
         spans = self._snapshot.unfinished(self._wanted.roles)
         if self._wanted.since is not None:
             spans = cluster.since([s for s in spans if s.start < s.end], self._wanted.since)
         tail = TailReader(self._reader, spans, self._window)
         while True:
+            before = tail.horizon
             for message in tail.more():
                 self._take(message)
+                if self._looked_at > MOST_LOOKED_AT:
+                    return Listing(_newest(self._certain(before), limit), before)
             found = self._certain(tail.horizon)
             if tail.exhausted or len(found) >= limit:
-                return sorted(found, key=lambda job: job.updated, reverse=True)[:limit]
+                return Listing(_newest(found, limit))
 
     def _window(self, topic: str) -> int:
         return _FIRST_WINDOW[self._snapshot.roles[topic]]
@@ -101,11 +121,20 @@ class JobLister:
         topic, appended = message.topic() or "", message.timestamp()[1]
         role = self._snapshot.roles[topic]
         if role is Role.EVENTS:
-            for each in self._batches.read(message):
-                self._merge(each.job_id, _Known(each.order, appended, each))
+            batch = self._batches.read(message)
+            self._looked_at += len(batch)
+            for each in batch:
+                if self._may_take(each.job_type, each.tenant, each.lane):
+                    self._merge(each.job_id, _Known(each.order, appended, each))
         elif not self._snapshot.is_done(topic, message.partition() or 0, message.offset() or 0):
+            self._looked_at += 1
             sighting = sight(message, role)
-            self._merge(sighting.job.job_id, _Known(sighting.order, appended, sighting))
+            job = sighting.job
+            if self._may_take(job.job_type, job.tenant, job.lane):
+                self._merge(job.job_id, _Known(sighting.order, appended, sighting))
+
+    def _may_take(self, job_type: str, tenant: str | None, lane: str) -> bool:
+        return self._wanted.may_take(job_type, tenant, self._queues.get(lane))
 
     def _merge(self, job_id: str, known: _Known) -> None:
         before = self._jobs.get(job_id)
@@ -115,8 +144,14 @@ class JobLister:
     def _certain(self, horizon: int) -> list[JobSummary]:
         found = []
         for known in self._jobs.values():
+            if known.appended < horizon:
+                continue
             summary = summary_of(known.found, self._topology)
             # What is unread was appended before the horizon, and so changed before it, too.
-            if min(known.appended, summary.updated) >= horizon and self._wanted.takes(summary):
+            if summary.updated >= horizon and self._wanted.state in (None, summary.state):
                 found.append(summary)
         return found
+
+
+def _newest(found: list[JobSummary], limit: int) -> tuple[JobSummary, ...]:
+    return tuple(sorted(found, key=lambda job: job.updated, reverse=True)[:limit])

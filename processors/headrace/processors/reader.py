@@ -22,7 +22,7 @@ _BATCH: Final = 5_000
 _POLL_SECONDS: Final = 0.2
 _PATIENCE: Final = 15.0
 """Seconds of silence after which Kafka counts as unavailable."""
-_GROWTH: Final = 8
+_GROWTH: Final = 3
 
 
 class TopicReader(AbstractContextManager["TopicReader"]):

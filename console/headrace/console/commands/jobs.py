@@ -91,10 +91,12 @@ def list_jobs(
 ) -> None:
     """List jobs, those first that came into their state last.
 
-    A job that has just been started may be shown as queued.
+    A job that has just been started may be shown as queued. JSON keys: `jobs`, and `back_to` when
+    looking back was given up before there were enough.
     """
     from headrace.processors.job_history import JobHistory
     from headrace.processors.job_list import JobFilter
+    from headrace.processors.job_view import both_times
 
     pipeline = load(reference, app_dir)
     _check_queue(queue, pipeline.queues)
@@ -102,14 +104,20 @@ def list_jobs(
     start = None if since is None else at - int(since.total_seconds() * 1000)
     wanted = JobFilter(state, job_type, queue, tenant, start)
     with views.progress() as progress:
-        found = JobHistory(pipeline, views.kafka(), progress).newest(wanted, limit)
+        found = JobHistory(pipeline, views.kafka(), progress).listing(wanted, limit)
     if json:
-        output.print_json({"jobs": [job.as_json() for job in found]})
-    elif found:
+        jobs_found = [job.as_json() for job in found.jobs]
+        output.print_json({"jobs": jobs_found, **both_times("back_to", found.back_to)})
+    elif found.jobs:
         head = ("job", "type", "state", "attempt", "lane", "since", "detail")
-        output.table(head, (_row(job, at) for job in found))
+        output.table(head, (_row(job, at) for job in found.jobs))
     else:
         output.progress("no such jobs")
+    if found.back_to is not None:
+        output.progress(
+            f"looked back to {views.moment(found.back_to, at)} and gave up there: there may be "
+            "older ones; --type, --queue, --tenant or --since narrow it down"
+        )
 
 
 def _check_queue(queue: str | None, declared: Any) -> None:
