@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from examples.source_audit.compare import Audit, differences
 from examples.source_audit.crew import Crew
-from examples.source_audit.display import Bar, Display
+from examples.source_audit.display import Display
 from examples.source_audit.jobs import audit
 from examples.source_audit.options import DemoError, Options
 from examples.source_audit.plain import audit_plainly
-from examples.source_audit.readback import Account, RunEvents, read_back
+from examples.source_audit.readback import Account, RunEvents, Standing, read_back
 from examples.source_audit.submission import Submitted, find_files, submit
 from headrace.pipeline import broker, settings
 from headrace.pipeline.settings import KafkaSettings, TopicSettings
@@ -127,20 +127,25 @@ def _tell_submitted(submitted: Submitted, display: Display) -> None:
 
 def _follow(events: RunEvents, crew: Crew, total: int, display: Display) -> None:
     """Show progress until every job has finished, or none does any more."""
-    last = time.monotonic()
-    finished = 0
+    standing = events.standing
+    last, finished, next_look = time.monotonic(), 0, 0.0
     with display.bar("jobs", total) as bar:
-        while finished < total:
+        while standing.finished < total:
+            events.read(LOOK_EVERY)
+            now = time.monotonic()
+            if now < next_look:
+                continue
+            next_look = now + LOOK_EVERY
             for role, pid, former in crew.news():
                 _tell_process(role, pid, former, display)
-            events.read(LOOK_EVERY)
-            if events.standing.finished > finished:
-                finished, last = events.standing.finished, time.monotonic()
-            elif time.monotonic() - last > STALLED:
+            if standing.finished > finished:
+                finished, last = standing.finished, now
+            elif now - last > STALLED:
                 display.note(f"No job has finished for {STALLED:g} s; giving up", "bold red")
                 display.note(crew.log_tail(), "dim")
                 return
-            _show(events, bar, finished)
+            bar.update(finished, _tail(standing))
+        bar.update(standing.finished, _tail(standing))
 
 
 def _tell_process(role: str, pid: int, former: int | None, display: Display) -> None:
@@ -151,13 +156,12 @@ def _tell_process(role: str, pid: int, former: int | None, display: Display) -> 
         display.fact(role, f"process {pid}{hint}")
 
 
-def _show(events: RunEvents, bar: Bar, finished: int) -> None:
-    standing = events.standing
+def _tail(standing: Standing) -> str:
     dead, waiting = standing.count(JobState.DEAD), standing.count(JobState.RETRYING)
-    parts = [f"{dead} dead"] if dead else []
+    parts = [f"{standing.rate:,.0f} jobs/s"] if standing.rate else []
+    parts += [f"{dead} dead"] if dead else []
     parts += [f"{waiting} retrying"] if waiting else []
-    parts += [f"{standing.rate:,.0f} jobs/s"] if standing.rate else []
-    bar.update(finished, ", ".join(parts))
+    return ", ".join(parts)
 
 
 def _plainly(options: Options, total: int, display: Display) -> Audit:

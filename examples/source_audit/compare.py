@@ -50,9 +50,11 @@ def _figures(jobs: Audit, plain: Audit) -> Iterator[str]:
         ("files", jobs.files, plain.files),
         ("succeeded", len(jobs.digests), len(plain.digests)),
         ("dead", len(jobs.errors), len(plain.errors)),
+        *(
+            (name.replace("_", " "), jobs.totals.get(name), plain.totals.get(name))
+            for name in sorted({*jobs.totals, *plain.totals})
+        ),
     ]
-    for name in sorted({*jobs.totals, *plain.totals}):
-        figures.append((name.replace("_", " "), jobs.totals.get(name), plain.totals.get(name)))
     for name, ours, theirs in figures:
         if ours != theirs:
             yield f"{name}: {ours} by jobs, {theirs} in the plain loop"

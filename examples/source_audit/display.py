@@ -44,10 +44,8 @@ class Display:
         """Show progress for the length of a `with` block."""
         if self.console.is_terminal:
             with _rich_progress(self.console) as progress:
-                bar = Bar(
-                    label, total, self, progress, progress.add_task(label, total=total, tail="")
-                )
-                yield bar
+                task = progress.add_task(label, total=total, tail="")
+                yield Bar(label, total, self, (progress, task))
         else:
             bar = Bar(label, total, self)
             yield bar
@@ -56,7 +54,7 @@ class Display:
 
 def _rich_progress(console: Console) -> Progress:
     return Progress(
-        TextColumn(f"  [bold cyan]{{task.description:<{_LABEL}}}"),
+        TextColumn(f"  [bold cyan]{{task.description:<{_LABEL - 1}}}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TextColumn("{task.fields[tail]}"),
@@ -71,16 +69,16 @@ class Bar:
     label: str
     total: int
     display: Display
-    progress: Progress | None = None
-    task: TaskID = TaskID(0)
+    live: tuple[Progress, TaskID] | None = None
     _due: float = 0.0
     _line: str = ""
     _printed: str = ""
 
     def update(self, done: int, tail: str = "") -> None:
         """Show how much is done, and some words."""
-        if self.progress is not None:
-            self.progress.update(self.task, completed=done, tail=tail)
+        if self.live is not None:
+            progress, task = self.live
+            progress.update(task, completed=done, tail=tail)
             return
         self._line = f"{done:,} of {self.total:,}  {tail}".rstrip()
         if time.monotonic() >= self._due:

@@ -80,7 +80,8 @@ def _parsed(source: bytes) -> ast.Module:
         try:
             return ast.parse(source)
         except SyntaxError as error:
-            raise UnparsableError(f"line {error.lineno or 0}: {error.msg}") from error
+            place = f"line {error.lineno}: " if error.lineno else ""
+            raise UnparsableError(f"{place}{error.msg}") from error
         except (ValueError, RecursionError, MemoryError) as error:  # null bytes; nested too deeply
             raise UnparsableError(str(error) or "nested too deeply for the parser") from error
 
@@ -141,9 +142,11 @@ def _has_code(line: list[bytes]) -> bool:
 def _docstring(holder: ast.AST) -> ast.stmt | None:
     if not isinstance(holder, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return None
-    first = holder.body[0] if holder.body else None
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    return first if is_text and isinstance(first.value.value, str) else None
+    match holder.body[:1]:
+        case [ast.Expr(value=ast.Constant(value=str())) as first]:
+            return first
+        case _:
+            return None
 
 
 def _imported(node: ast.stmt) -> Iterator[str]:

@@ -17,7 +17,7 @@ from examples.source_audit.measure import Measurement, UnparsableError, measure
 
 
 def audit_plainly(
-    directory: Path, limit: int | None = None, progress: Callable[[int], object] = lambda done: None
+    directory: Path, limit: int | None = None, progress: Callable[[int], object] | None = None
 ) -> Audit:
     """Measure every file in a loop.
 
@@ -40,7 +40,8 @@ def audit_plainly(
             digests[path] = digest_of(found)
             for name in ("lines", "code_lines", "functions", "classes", "branches"):
                 totals[name] += getattr(found, name)
-        progress(done)
+        if progress is not None:
+            progress(done)
     return Audit(len(digests) + len(errors), digests, errors, dict(totals))
 
 

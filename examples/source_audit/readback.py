@@ -16,6 +16,7 @@ from confluent_kafka import TopicPartition as Position
 
 from examples.source_audit.compare import Audit
 from examples.source_audit.jobs import audit, measure_file
+from headrace.consumers.records import header_list
 from headrace.pipeline.kafka import make_reader
 from headrace.pipeline.kafka_faults import kafka_error
 from headrace.pipeline.known_schemas import known_schemas
@@ -26,6 +27,7 @@ from headrace.schemas.transitions import Transition, decode_batch
 
 EVENTS = audit.topology.events
 DEAD_LETTERS = audit.topology.dead_letters(measure_file.policy.queue)
+SUMMED = ("lines", "code_lines", "functions", "classes", "branches")
 YOUNG = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 """What is answered for a partition in its first moments."""
 ANSWER = 10.0
@@ -40,20 +42,24 @@ class Standing:
 
     Attributes:
         latest: The last transition of each job, by job id.
+        finished: How many jobs will not run again.
         again: Finished attempts of jobs that had finished before: a killed worker's, repeated.
+        began: When the first attempt started, in epoch ms.
+        ended: When the last attempt ended, in epoch ms.
     """
 
     latest: dict[str, Transition] = field(default_factory=dict)
+    finished: int = 0
     again: int = 0
+    began: int | None = None
+    ended: int = 0
 
     @property
     def rate(self) -> float | None:
         """Jobs a second, from the first start to the last end; None while there is nothing yet."""
-        started = [each.started for each in self.latest.values() if each.started is not None]
-        ended = [each.ended for each in self.latest.values() if each.ended is not None]
-        if not started or not ended or max(ended) <= min(started):
+        if self.began is None or self.ended <= self.began:
             return None
-        return self.finished / ((max(ended) - min(started)) / 1000)
+        return self.finished / ((self.ended - self.began) / 1000)
 
     def take(self, transitions: Iterable[Transition]) -> None:
         """Merge transitions; their order does not matter."""
@@ -61,20 +67,21 @@ class Standing:
             known = self.latest.get(each.job_id)
             if known is None or each.order > known.order:
                 self.latest[each.job_id] = each
-            if known is not None and _final(known) and _final(each):
-                self.again += 1
+            if is_final(each):
+                repeated = known is not None and is_final(known)
+                self.again += repeated
+                self.finished += not repeated
+            if each.started is not None:
+                self.began = min(each.started, self.began or each.started)
+            self.ended = max(self.ended, each.ended or 0)
 
     def count(self, *states: JobState) -> int:
         """How many jobs stand in one of the states."""
         return sum(each.state in states for each in self.latest.values())
 
-    @property
-    def finished(self) -> int:
-        """How many jobs will not run again."""
-        return sum(_final(each) for each in self.latest.values())
 
-
-def _final(each: Transition) -> bool:
+def is_final(each: Transition) -> bool:
+    """Whether nothing follows by itself."""
     return JobState(each.state).is_final
 
 
@@ -174,7 +181,7 @@ def _results(
     codec = measure_file.result
     assert codec is not None
     digests: dict[str, str] = {}
-    totals = dict.fromkeys(("lines", "code_lines", "functions", "classes", "branches"), 0)
+    totals: dict[str, int] = dict.fromkeys(SUMMED, 0)
     for job_id, transition in standing.latest.items():
         if transition.state != JobState.SUCCEEDED or transition.result is None:
             continue
@@ -204,10 +211,7 @@ def _path(letter: Mapping[str, str], paths: Mapping[str, str]) -> str:
 
 
 def _text_headers(message: Message) -> dict[str, str]:
-    return {
-        str(name): value if isinstance(value, str) else (value or b"").decode(errors="replace")
-        for name, value in message.headers() or ()
-    }
+    return {name: (value or b"").decode(errors="replace") for name, value in header_list(message)}
 
 
 def _until_end(reader: Consumer, positions: list[Position]) -> Iterator[Message]:

@@ -1,6 +1,7 @@
 """What the demo says at the end: the figures side by side, and what to try next."""
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def _figures(outcome: Outcome) -> Table:
 
 def _slowest(outcome: Outcome) -> Table:
     table = _table()
-    table.add_column("file", overflow="fold")
+    table.add_column("file", no_wrap=True)
     table.add_column("priority")
     table.add_column("seconds", justify="right")
     table.add_column("attempt", justify="right")
@@ -102,9 +103,10 @@ def _slowest(outcome: Outcome) -> Table:
 def _dead(outcome: Outcome) -> Table:
     errors = outcome.jobs.audit.errors
     table = _table()
-    table.add_column("file", overflow="fold")
-    table.add_column("why", overflow="fold")
-    for path in sorted(errors)[:SHOWN_DEAD]:
+    shown = sorted(errors)[:SHOWN_DEAD]
+    table.add_column("file", no_wrap=True, min_width=min(50, max(map(len, shown))))
+    table.add_column("why", no_wrap=True, overflow="ellipsis")
+    for path in shown:
         table.add_row(path, errors[path])
     if len(errors) > SHOWN_DEAD:
         table.add_row(f"… and {len(errors) - SHOWN_DEAD} more", "")
@@ -132,15 +134,15 @@ def _seconds(each: Transition) -> float:
 
 
 def _verdict(outcome: Outcome, display: Display) -> None:
-    again = outcome.jobs.standing.again
     if outcome.restarts:
-        died = f"{outcome.restarts} process{'es' if outcome.restarts > 1 else ''} died on the way"
+        again = outcome.jobs.standing.again
         display.note(
-            f"{died}; {again} jobs that had finished ran again; nothing was lost or doubled"
+            f"{outcome.restarts} of the processes died on the way; {again} finished jobs ran again",
+            "yellow",
         )
     if not outcome.differences:
-        text = f"Agreed: every file has the same outcome both ways. {outcome.seconds:.0f} s in all."
-        display.note(text, "bold green")
+        every = "Agreed: every file has one outcome, the same both ways; none is lost."
+        display.note(f"{every} {outcome.seconds:.0f} s", "bold green")
         return
     display.note("The jobs and the plain loop differ:", "bold red")
     for line in outcome.differences:
@@ -148,32 +150,32 @@ def _verdict(outcome: Outcome, display: Display) -> None:
 
 
 def _next_steps(outcome: Outcome, options: Options, display: Display) -> None:
-    for command, why in _commands(outcome, options):
-        display.console.print(Text(f"  {why}", style="dim"), soft_wrap=True)
-        display.console.print(Text(f"    {command}"), soft_wrap=True)
+    steps = list(_commands(outcome, options))
+    width = max(len(command) for command, why in steps if why)
+    for command, why in steps:
+        comment = (f"  # {why}" if why else "", "dim")
+        line = Text.assemble(f"  {command:<{width}}" if why else f"  {command}", comment)
+        display.console.print(line, soft_wrap=True)
 
 
 def _commands(outcome: Outcome, options: Options) -> Iterator[tuple[str, str]]:
     headrace = _headrace()
-    where = ""
+    folder = ""
+    yield f"export HEADRACE_PIPELINE={REFERENCE}", ""
     if options.broker_directory != DEFAULT_DIRECTORY:
-        where = f"HEADRACE_BOOTSTRAP_SERVERS={outcome.bootstrap} "
-    folder = f" --directory {options.broker_directory}" if where else ""
+        yield f"export HEADRACE_BOOTSTRAP_SERVERS={outcome.bootstrap}", ""
+        folder = f" --directory {shlex.quote(str(options.broker_directory))}"
     if not options.keep_broker:
-        yield f"{headrace} kafka start{folder}", "Kafka again, with this run's data:"
-    yield f"{where}{headrace} dlq stats {REFERENCE}", "What died, of what:"
+        yield f"{headrace} kafka start{folder}", "again, with this run's data"
+    yield f"{headrace} dlq stats", "what died, of what"
     if outcome.jobs.dead_letters:
         _, job_id = min(outcome.jobs.dead_letters.items())
-        yield (
-            f"{where}{headrace} dlq show {REFERENCE} {job_id}",
-            "One dead letter, traceback and all:",
-        )
+        yield f"{headrace} dlq show {job_id}", ""
     slowest = _by_duration(outcome)
     if slowest:
-        job_id = slowest[0].job_id
-        yield f"{where}{headrace} jobs show {REFERENCE} {job_id}", "The slowest job's life:"
-    yield f"{where}{headrace} lag {REFERENCE}", "What waits on which lane:"
-    yield f"{headrace} kafka stop{folder}", "And at the end:"
+        yield f"{headrace} jobs show {slowest[0].job_id}", ""
+    yield f"{headrace} lag", "what waits on which lane"
+    yield f"{headrace} kafka stop{folder}", "at the end"
 
 
 def _headrace() -> str:
