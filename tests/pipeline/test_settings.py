@@ -104,7 +104,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load(HttpSettings).http_port = 1  # type: ignore[misc]
+        load(HttpSettings).http_port = 1
 
 
 @pytest.mark.parametrize(

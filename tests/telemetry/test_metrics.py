@@ -148,7 +148,7 @@ def test_a_bucket_counts_every_value_up_to_its_bound(values: list[float]) -> Non
 
 def test_plain_ints_of_a_lane_are_read_at_the_scrape_and_added_up() -> None:
     metrics = Metrics(role="worker")
-    counts = {(LANE, "email.send", JobOutcome.SUCCEEDED.value): 0}
+    counts: dict[tuple[str, ...], float] = {(LANE, "email.send", JobOutcome.SUCCEEDED.value): 0}
     metrics.register_collector(Metric.JOBS, lambda: counts)
     metrics.register_collector(Metric.JOBS, lambda: {(LANE, "email.send", "succeeded"): 5})
     metrics.child(Metric.JOBS, lane=LANE, job_type="email.send", outcome="succeeded").inc(100)
@@ -169,7 +169,7 @@ def test_a_forgotten_source_ends_its_series() -> None:
     assert ("headrace_buffered_records", frozenset({("lane", LANE)})) not in samples(metrics)
 
 
-@pytest.mark.parametrize("broken", [lambda: {}[0], lambda: {("a", "b"): 1.0}])
+@pytest.mark.parametrize("broken", [lambda: [][0], lambda: {("a", "b"): 1.0}])
 def test_a_source_that_fails_leaves_the_others_and_is_counted(
     broken: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
