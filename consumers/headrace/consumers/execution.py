@@ -180,7 +180,7 @@ def _come_back(
 ) -> tuple[Transition, HandOver]:
     job = record.headers
     error = decision.error
-    past = _past(job, error, now) if error is not None and decision.counted else None
+    past = _past_of(job, decision, now)
     attempt = job.attempt + 1 if decision.counted else job.attempt
     following = job.next_step(due=decision.due, attempt=attempt, past=past)
     tier = tier_for(timedelta(milliseconds=max(0, decision.due - now)))
@@ -262,7 +262,7 @@ def _unknown(raw: RawRecord, job: JobHeaders, rules: Rules, now: int) -> Settled
 def _send_round(
     raw: RawRecord, job: JobHeaders, decision: ComeBack, rules: Rules, now: int
 ) -> tuple[Transition, HandOver]:
-    following = job.next_step(due=decision.due)
+    following = job.next_step(due=decision.due, past=_past_of(job, decision, now))
     tier = tier_for(timedelta(milliseconds=decision.due - now))
     handover = HandOver("wait", rules.topology.tier(tier), raw.key, raw.payload, following.encode())
     transition = _transition(job, raw, JobState.RETRYING, rules, now, decision.error)
@@ -303,6 +303,15 @@ def _key_of(record: JobRecord | RawRecord, job: JobHeaders) -> str | None:
     if not key or key == job.job_id.encode():
         return None
     return key.decode(errors="replace")
+
+
+def _past_of(job: JobHeaders, decision: ComeBack, now: int) -> PastAttempt | None:
+    """Give the entry in the job's history: one for each failed attempt, one for a whole wait."""
+    error = decision.error
+    if error is None:
+        return None
+    waited = bool(job.history) and job.history[-1].error_type == error.type
+    return None if waited and not decision.counted else _past(job, error, now)
 
 
 def _past(job: JobHeaders, error: ErrorInfo, now: int) -> PastAttempt:

@@ -48,7 +48,8 @@ def decide(  # noqa: PLR0911 - one return for each outcome of the closed set
         policy: The retry policy of its type.
         attempted: What came out, and when. Waits count from the attempt's end.
         chance: The source of jitter.
-        grace: How long after its creation a job of unknown type is still sent round.
+        grace: How long a job of unknown type is sent round, from the first worker that did not
+            know it; zero buries it at once.
     """
     outcome = attempted.outcome
     match outcome:
@@ -108,7 +109,12 @@ def _death(how: str) -> ErrorInfo:
 def _wait_for_a_worker_that_knows(
     job: JobHeaders, error: ErrorInfo, now: int, grace: timedelta
 ) -> Decision:
-    ready_since = max(job.created, job.due or 0) if job.step == 0 else job.created
-    if now - ready_since > to_milliseconds(grace):
+    """Count the grace from the first time that nobody knew it: the job may be old by then.
+
+    That time stands in its history, where the first round leaves an entry.
+    """
+    last = job.history[-1] if job.history else None
+    since = last.at if last is not None and last.error_type == error.type else now
+    if now - since >= to_milliseconds(grace):
         return Bury(DeadReason.UNKNOWN_TYPE, error)
     return ComeBack(now + to_milliseconds(UNKNOWN_WAIT), counted=False, error=error)

@@ -69,6 +69,11 @@ _OWN: Final = frozenset(
     }
 )  # fmt: skip
 
+_MAX_COUNT: Final = 2**31 - 1
+"""Attempts, steps and generations are Avro ints in transitions."""
+_MAX_TIME: Final = 253_402_300_799_999
+"""The last millisecond that RFC 3339 can write, in the year 9999."""
+
 _SOURCE_PREFIX: Final = "/headrace/"
 
 
@@ -194,7 +199,7 @@ def decode(
                 f"binary binding (found headers: {', '.join(sorted(found)) or 'none'})"
             )
         return _read(found, job_id.decode(), job_type.decode(), lane, timestamp)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidHeadersError(f"a header of the record cannot be read: {error}") from error
 
 
@@ -211,12 +216,12 @@ def _read(
         source_.decode() if source_ else "",
         parse_time(time.decode()) if time else timestamp,
         origin.decode() if origin else lane,
-        max(1, int(get(ATTEMPT) or 1)),
-        int(get(STEP) or 0),
-        int(get(GENERATION) or 0),
+        max(1, _number(get(ATTEMPT), _MAX_COUNT)),
+        _number(get(STEP), _MAX_COUNT),
+        _number(get(GENERATION), _MAX_COUNT),
         None if tenant is None else tenant.decode(),
         parse_time(expiry.decode()) if expiry else None,
-        int(due) if due else None,
+        _number(due, _MAX_TIME) if due else None,
         None if dedup is None else dedup.decode(),
         _read_history(get(HISTORY)),
         content_type.decode() if content_type else AVRO,
@@ -226,13 +231,30 @@ def _read(
     )
 
 
+def _number(text: bytes | None, most: int) -> int:
+    """Read a number that a foreign producer may have written; 0 when there is none."""
+    if not text:
+        return 0
+    number = int(text)
+    if not 0 <= number <= most:
+        raise ValueError(f"{number} is not between 0 and {most}")
+    return number
+
+
 def _read_history(text: bytes | None) -> tuple[PastAttempt, ...]:
     if not text:
         return ()
     return tuple(
-        PastAttempt(int(past["attempt"]), int(past["at"]), str(past["error"]), str(past["message"]))
-        for past in json.loads(text)
+        PastAttempt(
+            int(past["attempt"]), int(past["at"]), _text(past["error"]), _text(past["message"])
+        )
+        for past in json.loads(text)[-MAX_HISTORY:]
     )
+
+
+def _text(value: object) -> str:
+    """Give what a foreign history holds as text that is bounded and can be written again."""
+    return str(value)[:MAX_MESSAGE].encode(errors="replace").decode()
 
 
 @lru_cache(maxsize=64)
@@ -258,4 +280,4 @@ def parse_time(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"the time {text!r} has no offset from UTC; write it as …Z or …+01:00")
-    return round(moment.timestamp() * 1000)
+    return min(round(moment.timestamp() * 1000), _MAX_TIME)
