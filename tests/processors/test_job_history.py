@@ -12,7 +12,9 @@ from datetime import timedelta
 from typing import TypeVar
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka import Producer as RawProducer
+from confluent_kafka.admin import AdminClient
 from tests.processors.view_shop import (
     kafka_settings,
     make_shop,
@@ -21,6 +23,8 @@ from tests.processors.view_shop import (
     working,
 )
 
+from headrace.consumers import commit_metadata
+from headrace.consumers.commit_metadata import CommitMetadata
 from headrace.pipeline import Pipeline, TopicError
 from headrace.processors import job_list
 from headrace.processors.dead_letter_stats import count
@@ -299,10 +303,9 @@ def test_transitions_merge_by_their_order_whatever_the_order_they_are_read_in(
     shop, settings = make_shop(unique_name), kafka_settings(kafka)
     make_topics(shop, settings)
     raw = RawProducer({"bootstrap.servers": kafka})
-    life = [transition("a", "dead", step=2), transition("a", "retrying", step=1), None]
-    for number, each in enumerate([*life, life[0]]):
-        if each is not None:
-            raw.produce(shop.topology.events, encode_batch([each]), partition=number % 2)
+    dead, retrying = transition("a", "dead", step=2), transition("a", "retrying", step=1)
+    for partition, each in ((0, dead), (1, retrying), (0, retrying)):
+        raw.produce(shop.topology.events, encode_batch([each]), partition=partition)
     raw.flush(10)
     history = JobHistory(shop, settings)
     view = history.find("a")
@@ -335,6 +338,40 @@ def test_a_short_list_of_a_long_history_is_right_and_reads_only_its_end(
     assert [job.job_id for job in dead] == ["job-2000", "job-1000"]
 
 
+def test_what_was_stored_late_does_not_hide_what_happened_last(
+    kafka: str, unique_name: str
+) -> None:
+    shop, settings = make_shop(unique_name), kafka_settings(kafka)
+    make_topics(shop, settings)
+    raw = RawProducer({"bootstrap.servers": kafka, "linger.ms": 500})
+    for partition in (1, 0):
+        for number in range(partition, 120, 2):
+            each = transition(f"job-{number}", "succeeded", time=1_000 + number)
+            raw.produce(shop.topology.events, encode_batch([each]), partition=partition)
+        raw.flush(10)
+    newest = JobHistory(shop, settings).newest(limit=5)
+    assert [job.job_id for job in newest] == [f"job-{119 - n}" for n in range(5)]
+
+
+def test_a_job_that_is_finished_above_the_commit_point_is_not_shown_as_queued(
+    kafka: str, unique_name: str
+) -> None:
+    shop, settings = make_shop(unique_name), kafka_settings(kafka)
+    make_topics(shop, settings)
+    with Producer(shop, kafka=settings) as producer:
+        first, second = (producer.submit("idle", {"number": n}, key="one") for n in (1, 2))
+        at = second.confirm(10)
+    metadata = commit_metadata.encode(CommitMetadata(finished=(range(1, 2),)), 0)
+    place = TopicPartition(at.topic, at.partition, 0, metadata)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    request = ConsumerGroupTopicPartitions(at.topic, [place])
+    admin.alter_consumer_group_offsets([request])[at.topic].result(10)
+    history = JobHistory(shop, settings)
+    assert [job.job_id for job in history.newest()] == [first.job_id]
+    views = [history.find(receipt.job_id) for receipt in (first, second)]
+    assert [view.summary.state if view else None for view in views] == ["queued", UNKNOWN]
+
+
 def test_looking_back_is_given_up_at_a_bound_and_it_is_said_how_far_it_went(
     kafka: str, unique_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,7 +383,7 @@ def test_looking_back_is_given_up_at_a_bound_and_it_is_said_how_far_it_went(
         batch = encode_batch([transition(f"job-{number}", "succeeded", time=now)])
         raw.produce(shop.topology.events, batch, partition=0)
         raw.flush(10)
-    monkeypatch.setattr(job_list, "MOST_LOOKED_AT", 200)
+    monkeypatch.setattr(job_list, "MOST_KEPT", 200)
     history = JobHistory(shop, settings)
     assert history.listing(limit=1).back_to is None
     listing = history.listing(JobFilter(state=JobState.DEAD))

@@ -97,7 +97,7 @@ class JobHistory:
         """List jobs, those first that came into their state last.
 
         Reads backwards and stops as soon as `limit` such jobs are certain, or after 500,000
-        transitions.
+        jobs that type, queue and tenant let through.
         """
         snapshot = self._snapshot()
         with TopicReader(self._kafka, self._progress) as reader:

@@ -18,8 +18,8 @@ from headrace.schemas.transitions import Transition
 
 _FIRST_WINDOW: Final = {Role.EVENTS: 20, Role.LANE: 200, Role.TIER: 200, Role.DEAD_LETTERS: 100}
 """Offsets of each partition that the first round reads: one of events holds up to 500."""
-MOST_LOOKED_AT: Final = 500_000
-"""Transitions and records after which looking back is given up: some 10 s, some 500 MB."""
+MOST_KEPT: Final = 500_000
+"""Jobs of which the last state is held, after which looking back is given up: some 500 MB."""
 _TOLD_BY_EVENTS: Final = frozenset(
     {
         JobState.RUNNING,
@@ -96,7 +96,6 @@ class JobLister:
         self._batches = BatchReader()
         self._queues = {lane.topic: lane.queue for lane in topology.lanes()}
         self._jobs: dict[str, _Known] = {}
-        self._looked_at = 0
 
     def run(self, cluster: Cluster, limit: int) -> Listing:
         """List at most `limit` jobs."""
@@ -108,7 +107,7 @@ class JobLister:
             before = tail.horizon
             for message in tail.more():
                 self._take(message)
-                if self._looked_at > MOST_LOOKED_AT:
+                if len(self._jobs) > MOST_KEPT:
                     return Listing(_newest(self._certain(before), limit), before)
             found = self._certain(tail.horizon)
             if tail.exhausted or len(found) >= limit:
@@ -121,13 +120,10 @@ class JobLister:
         topic, appended = message.topic() or "", message.timestamp()[1]
         role = self._snapshot.roles[topic]
         if role is Role.EVENTS:
-            batch = self._batches.read(message)
-            self._looked_at += len(batch)
-            for each in batch:
+            for each in self._batches.read(message):
                 if self._may_take(each.job_type, each.tenant, each.lane):
                     self._merge(each.job_id, _Known(each.order, appended, each))
         elif not self._snapshot.is_done(topic, message.partition() or 0, message.offset() or 0):
-            self._looked_at += 1
             sighting = sight(message, role)
             job = sighting.job
             if self._may_take(job.job_type, job.tenant, job.lane):
