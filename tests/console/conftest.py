@@ -1,18 +1,24 @@
 """The real command line, as processes of their own, against the real broker."""
 
+import contextlib
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from headrace.pipeline.settings import KafkaSettings, TopicSettings
+from headrace.pipeline.topics import apply_plan, plan_topics
 
 ROOT = Path(__file__).parents[2]
 SHOP = "tests.sample_pipelines.shop:shop"
@@ -109,14 +115,11 @@ class CommandLine:
 
     def end_all(self) -> None:
         for running in self.started:
-            if running.process.poll() is None:
-                running.signal()
-                running.signal()
-            try:
-                running.process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                running.process.kill()
-                running.process.wait()
+            for number, seconds in ((signal.SIGTERM, 1), (signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+                if running.process.poll() is None:
+                    running.signal(number)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        running.process.wait(timeout=seconds)
 
 
 def clean_environment() -> dict[str, str]:
@@ -128,12 +131,37 @@ def clean_environment() -> dict[str, str]:
     } | {"PYTHONWARNINGS": "default"}
 
 
+def make_topics(kafka: str, name: str) -> None:
+    """What `headrace topics apply` does, a second sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHOP_NAME", name)
+        pipeline = runpy.run_path(str(ROOT / "tests/sample_pipelines/shop.py"))["shop"]
+    settings = KafkaSettings(bootstrap_servers=kafka)
+    assert apply_plan(plan_topics(pipeline, settings, TopicSettings()), settings).ok
+
+
+@pytest.fixture(scope="session")
+def common_shop(kafka: str) -> dict[str, str]:
+    """The environment of a pipeline with topics that several tests share."""
+    own = {"HEADRACE_BOOTSTRAP_SERVERS": kafka, "HEADRACE_PIPELINE": SHOP}
+    own["SHOP_NAME"] = f"t{uuid.uuid4().hex[:8]}"
+    make_topics(kafka, own["SHOP_NAME"])
+    return own
+
+
 @pytest.fixture
 def headrace(tmp_path: Path, unique_name: str) -> Iterator[CommandLine]:
     """The command without a broker; `tests.sample_pipelines.shop` is named after the test."""
     command = CommandLine(tmp_path, clean_environment() | {"SHOP_NAME": unique_name})
     yield command
     command.end_all()
+
+
+@pytest.fixture
+def shared_shop(headrace: CommandLine, common_shop: dict[str, str]) -> CommandLine:
+    """As `shop`, but others have submitted to it: for tests that run nothing."""
+    headrace.environment |= common_shop
+    return headrace
 
 
 @pytest.fixture
@@ -144,7 +172,7 @@ def on_kafka(headrace: CommandLine, kafka: str) -> CommandLine:
 
 
 @pytest.fixture
-def shop(on_kafka: CommandLine) -> CommandLine:
+def shop(on_kafka: CommandLine, kafka: str, unique_name: str) -> CommandLine:
     """The command with a broker and the topics of the sample pipeline."""
-    on_kafka.ok("topics", "apply")
+    make_topics(kafka, unique_name)
     return on_kafka

@@ -62,6 +62,12 @@ def test_a_wrong_setting_ends_a_worker_before_it_connects(headrace: CommandLine)
     assert "error: HEADRACE_JOB_TIMEOUT=5" in done.stderr
 
 
+def test_ports_that_do_not_suffice_for_all_processes_are_refused(headrace: CommandLine) -> None:
+    done = headrace("worker", SHOP, "--processes", "3", env={"HEADRACE_HTTP_PORT": "65534"})
+    assert done.returncode == 1
+    assert "error: HEADRACE_HTTP_PORT=65534: 3 processes count up from it" in done.stderr
+
+
 def test_a_misspelt_variable_is_pointed_out(headrace: CommandLine) -> None:
     done = headrace("worker", "nope:nope", env={"HEADRACE_WORKER_CONCURENCY": "5"})
     assert "did you mean HEADRACE_WORKER_CONCURRENCY?" in done.stderr

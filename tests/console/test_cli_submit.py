@@ -34,29 +34,31 @@ def test_wrong_arguments_name_the_field_and_send_nothing(
     assert told in done.stderr
 
 
-def test_a_submitted_job_is_told_with_its_place(shop: CommandLine) -> None:
-    sent = json.loads(shop.ok("submit", "email.send", '{"to": "a@example.com"}', "--json"))
+def test_a_submitted_job_is_told_with_its_place(shared_shop: CommandLine) -> None:
+    sent = json.loads(shared_shop.ok("submit", "email.send", '{"to": "a@example.com"}', "--json"))
     assert sent["topic"].endswith(".default.high")
-    assert sent["offset"] == 0
-    again = shop.ok("submit", SHOP, "email.send", '{"to": "b"}', "--priority", "normal")
+    assert sent["offset"] >= 0
+    again = shared_shop.ok("submit", SHOP, "email.send", '{"to": "b"}', "--priority", "normal")
     assert re.search(
-        r"^lies on +\S+\.default\.normal, partition \d, offset 0$", again, re.MULTILINE
+        r"^lies on +\S+\.default\.normal, partition \d, offset \d+$", again, re.MULTILINE
     )
 
 
-def test_a_delayed_job_lies_on_a_delay_tier(shop: CommandLine) -> None:
-    shown = shop.ok("submit", "email.send", '{"to": "a"}', "--delay", "2m")
+def test_a_delayed_job_lies_on_a_delay_tier(shared_shop: CommandLine) -> None:
+    shown = shared_shop.ok("submit", "email.send", '{"to": "a"}', "--delay", "2m")
     assert re.search(r"^lies on +\S+\.delay\.1m,", shown, re.MULTILINE)
     assert re.search(r"^due +in 2m$", shown, re.MULTILINE)
 
 
-def test_the_same_dedup_key_gives_the_same_job_id(shop: CommandLine) -> None:
+def test_the_same_dedup_key_gives_the_same_job_id(shared_shop: CommandLine) -> None:
     call = ("submit", "email.send", '{"to": "a"}', "--dedup-key", "order-17", "--json")
-    assert json.loads(shop.ok(*call))["job_id"] == json.loads(shop.ok(*call))["job_id"]
+    assert (
+        json.loads(shared_shop.ok(*call))["job_id"] == json.loads(shared_shop.ok(*call))["job_id"]
+    )
 
 
-def test_arguments_may_come_from_standard_input(shop: CommandLine) -> None:
-    done = shop("submit", "email.send", "-", stdin='{"to": "ü@example.com"}')
+def test_arguments_may_come_from_standard_input(shared_shop: CommandLine) -> None:
+    done = shared_shop("submit", "email.send", "-", stdin='{"to": "ü@example.com"}')
     assert done.returncode == 0, done.stderr
 
 
@@ -104,5 +106,5 @@ def test_an_incompatible_change_of_a_schema_is_refused_by_field(
     assert headrace("schemas", "write", *where).returncode == 1
 
 
-def test_schemas_are_published_once(shop: CommandLine) -> None:
-    assert "already" in shop.ok("schemas", "publish")
+def test_schemas_are_published_once(shared_shop: CommandLine) -> None:
+    assert "already" in shared_shop.ok("schemas", "publish")

@@ -51,18 +51,6 @@ def test_children_end_when_their_supervisor_was_killed(headrace: CommandLine) ->
     eventually("the children are gone", lambda: not any(lives(pid) for pid in children))
 
 
-def test_the_broker_starts_tells_its_state_and_stops(headrace: CommandLine) -> None:
-    where = ("--directory", str(headrace.folder / "broker"))
-    started = headrace.ok("kafka", "start", *where)
-    assert "started" in started
-    found = json.loads(headrace.ok("kafka", "status", "--json", *where))
-    assert found["state"] == "running"
-    assert found["bootstrap"] in started
-    assert "was running already" in headrace.ok("kafka", "start", *where)
-    assert headrace.ok("kafka", "stop", *where) == "kafka stopped\n"
-    assert headrace("kafka", "status", *where).returncode == 3
-
-
 def test_up_brings_everything_and_takes_it_down_again(
     headrace: CommandLine, tmp_path: Path
 ) -> None:
@@ -70,6 +58,8 @@ def test_up_brings_everything_and_takes_it_down_again(
     command = headrace.start("up", SHOP, *where)
     command.says("worker started")
     status = json.loads(headrace.ok("kafka", "status", "--json", *where))
+    assert status["state"] == "running"
+    assert "was running already" in headrace.ok("kafka", "start", *where)
     env = {"HEADRACE_BOOTSTRAP_SERVERS": status["bootstrap"], "HEADRACE_PIPELINE": SHOP}
     mark = tmp_path / "mark"
     headrace.ok("submit", "mark", call(mark), "--delay", "200ms", env=env)
@@ -77,3 +67,4 @@ def test_up_brings_everything_and_takes_it_down_again(
     command.signal(signal.SIGINT)
     assert command.ends() == 0
     assert headrace("kafka", "status", *where).returncode == 3
+    assert headrace.ok("kafka", "stop", *where).startswith("no kafka runs")

@@ -1,6 +1,7 @@
 """`headrace up`: everything that a pipeline needs, on this machine, with one command."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,6 +59,8 @@ def up(
     from headrace.pipeline.settings import load as load_settings
 
     reference = required(pipeline)
+    # Until the children run, a SIGTERM unwinds as Ctrl-C does, so that the broker is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     role = Role("up", reference, start=begin)
     configure_logs(role)
     check_ports(processes + 1)

@@ -84,7 +84,9 @@ class KafkaWatch:
     def _run(self, answers: Callable[[], bool]) -> None:
         while not self._stopped.wait(self._interval.total_seconds()):
             up = answers()
-            if up is not self._state.ok:
-                _LOG.log(20 if up else 30, "Kafka answers again" if up else "Kafka does not answer")
+            if up and not self._state.ok:
+                _LOG.info("Kafka answers again")
+            elif not up and self._state.ok:
+                _LOG.warning("Kafka does not answer: jobs wait, nothing is lost")
             detail = "" if up else "Kafka does not answer; jobs wait, nothing is lost"
             self._state = CheckResult(ok=up, detail=detail)

@@ -1,7 +1,9 @@
 """The life of a long-running process: parts begin, a signal or an end comes, all end together."""
 
+import math
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -27,6 +29,7 @@ def live(
     *,
     parent: int | None = None,
     exit_now: Exit = os._exit,
+    last_words: timedelta = LAST_WORDS,
 ) -> int:
     """Run the parts until a signal comes or one of them ends. In the main thread.
 
@@ -37,26 +40,29 @@ def live(
         inbox: Listens already.
         parent: Pid of the supervisor, whose death is taken as a signal; None when there is none.
         exit_now: Ends the process without any clean-up.
+        last_words: How long parts may take after the second signal.
 
     Returns:
         The exit code: the first part's that is not 0, else 0.
     """
     for part in parts:
         part.start(inbox.wake)
-    signals = 0
+    signals, one_ended, deadline = 0, False, math.inf
     while any(part.alive for part in parts):
-        came = inbox.wait(LAST_WORDS.total_seconds() if signals > 1 else _LOOK)
-        if came is None and signals > 1 and any(part.alive for part in parts):
+        came = inbox.wait(_LOOK)
+        if time.monotonic() >= deadline:
             exit_now(128 + signal.SIGTERM)
         if came is None and parent is not None and os.getppid() != parent:
             _LOG.warning("the supervisor is gone: stopping", supervisor=parent)
             came, parent = signal.SIGTERM, None
         if came is not None:
             signals += 1
+            if signals == 2:
+                deadline = time.monotonic() + last_words.total_seconds()
             _stop(parts, came, signals, exit_now)
-        elif not all(part.alive for part in parts):
-            for part in parts:
-                part.stop()
+        elif not (signals or one_ended) and not all(part.alive for part in parts):
+            one_ended = True
+            _stop_alive(parts)
     return next((part.exit_code for part in parts if part.exit_code), 0)
 
 
@@ -68,5 +74,10 @@ def _stop(parts: Sequence[Part[Any]], came: signal.Signals, signals: int, exit_n
             _LOG.warning("stopping at once: running jobs are given back", by=came.name)
         case _:
             exit_now(128 + came)
+    _stop_alive(parts, at_once=signals > 1)
+
+
+def _stop_alive(parts: Sequence[Part[Any]], *, at_once: bool = False) -> None:
     for part in parts:
-        part.stop(at_once=signals > 1)
+        if part.alive:
+            part.stop(at_once=at_once)

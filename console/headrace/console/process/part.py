@@ -53,8 +53,14 @@ class Part(Generic[_S]):
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._thread.is_alive()
+        """Whether it has not ended yet.
+
+        A stop ends it at once while its service is not made: whatever its thread still waits
+        for, such as an answer of Kafka, cannot make it run any more.
+        """
+        with self._lock:
+            given_up = self.stopping.is_set() and self.service is None
+        return self._thread.is_alive() and not given_up
 
     def stop(self, *, at_once: bool = False) -> None:
         """Ask it to end, made or not."""
@@ -79,5 +85,7 @@ class Part(Generic[_S]):
 
     def _take(self, service: _S) -> bool:
         with self._lock:
+            if self.stopping.is_set():
+                return False
             self.service = service
-            return not self.stopping.is_set()
+            return True
