@@ -1,8 +1,4 @@
-"""A first pipeline: one job type, and a script that submits jobs of it.
-
-headrace up examples.hello:hello        # in one terminal
-python -m examples.hello                # in another
-"""
+"""Run `headrace up examples.hello:hello`; then, in another terminal, `python -m examples.hello`."""
 
 from headrace.pipeline import JobContext, Pipeline
 from headrace.producers import Producer
@@ -11,15 +7,13 @@ hello = Pipeline("hello")
 
 
 @hello.job("greeting.say")
-def say(context: JobContext, name: str, times: int = 1) -> str:
-    """Greet somebody."""
-    greeting = " ".join([f"Hello, {name}!"] * times)
-    context.log.info("greeted", greeting=greeting)
-    return greeting
+def say(context: JobContext, name: str) -> str:
+    context.log.info("greeting", name=name)
+    return f"Hello, {name}!"
 
 
 if __name__ == "__main__":
     with Producer(hello) as producer:
-        receipts = producer.submit_many(say.job(name=name) for name in ("Ada", "Grace", "Edsger"))
-        for receipt in receipts:
-            print(receipt.job_id, receipt.confirm(timeout=10))
+        for name in ("Ada", "Grace", "Edsger"):
+            receipt = producer.submit(say.job(name=name))
+            print(f"{name}: headrace jobs show examples.hello:hello {receipt.job_id}")

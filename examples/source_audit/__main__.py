@@ -9,10 +9,10 @@ from typing import Final
 
 from confluent_kafka import KafkaException
 
-from examples.source_audit import report
 from examples.source_audit.audit import run_demo
 from examples.source_audit.display import Display
 from examples.source_audit.options import Options, parse
+from examples.source_audit.report import conclude
 from headrace.pipeline import settings
 from headrace.pipeline.settings import LogSettings
 from headrace.pipeline.telemetry import logs
@@ -41,10 +41,7 @@ def main() -> int:
     except KeyboardInterrupt:
         display.note("Interrupted; everything is stopped", "bold red")
         return INTERRUPTED
-    report.show(outcome, options, display)
-    if options.json is not None:
-        options.json.write_text(report.as_json(outcome), "utf-8")
-    return 1 if outcome.differences else 0
+    return conclude(outcome, options, display)
 
 
 def _forget_settings() -> None:

@@ -25,6 +25,14 @@ _DIGEST: Final = 16
 """Characters of the digest that are shown."""
 
 
+def conclude(outcome: Outcome, options: Options, display: Display) -> int:
+    """Print the outcome, write the JSON if asked for, and give the exit code: 0 for agreement."""
+    show(outcome, options, display)
+    if options.json is not None:
+        options.json.write_text(as_json(outcome), "utf-8")
+    return 1 if outcome.differences else 0
+
+
 def show(outcome: Outcome, options: Options, display: Display) -> None:
     """Print the outcome."""
     _titled("What the topics say, and what a plain loop over the same files says", display)
