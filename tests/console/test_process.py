@@ -72,8 +72,12 @@ def live_and_signal(
         for part in parts:
             for _ in range(10):
                 part.stop()
+        raise SystemExit(code)
 
-    return live(parts, inbox, exit_now=exit_now, last_words=last_words), exits
+    try:
+        return live(parts, inbox, exit_now=exit_now, last_words=last_words), exits
+    except SystemExit:
+        return -1, exits
 
 
 def test_a_first_signal_drains_and_a_second_gives_back_at_once() -> None:
