@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from confluent_kafka import Consumer, Producer, TopicPartition
-
 from benchmarks.quick_pipeline import RETRY_WAIT, bench, flaky, noop, noop_plain, ping
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.cimpl import NewTopic
+
 from headrace import producers
 from headrace.pipeline import broker
+from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.settings import KafkaSettings, TopicSettings, load
 from headrace.pipeline.topics import apply_plan, plan_topics
 
@@ -30,6 +32,8 @@ RATE, SECONDS = 100, 15
 FLAKY = 40
 PAYLOAD = "x" * 160
 LANE = "bench.default.normal"
+BARE = "bare"
+"""A topic like the lane, that no worker reads."""
 Figures = dict[str, float]
 
 
@@ -113,7 +117,7 @@ def bare(bootstrap: str) -> Figures:
     )
     begin = time.perf_counter()
     for value, key, headers in records:
-        producer.produce("bench.default.low", value, key, headers=headers)
+        producer.produce(BARE, value, key, headers=headers)
         producer.poll(0)
     producer.flush()
     return {
@@ -190,9 +194,10 @@ def idle(process: psutil.Process) -> Figures:
 def measure(bootstrap: str, folder: Path) -> Figures:
     """Everything, one after the other."""
     os.environ["HEADRACE_BOOTSTRAP_SERVERS"] = bootstrap
-    apply_plan(
-        plan_topics(bench, load(KafkaSettings), load(TopicSettings)), load(KafkaSettings)
-    )
+    kafka_settings = load(KafkaSettings)
+    apply_plan(plan_topics(bench, kafka_settings, load(TopicSettings)), kafka_settings)
+    admin = make_admin(kafka_settings)
+    admin.create_topics([NewTopic(BARE, 12, 1)])[BARE].result()
     figures: Figures = submit(noop)
     drained = drain()
     figures |= {"drain_per_s": drained["per_s"], "drain_cpu_us": drained["cpu_us_per_job"]}
@@ -203,9 +208,10 @@ def measure(bootstrap: str, folder: Path) -> Figures:
     figures |= {"drain_threads_per_s": plain["per_s"]}
     log = folder / "notes"
     reference = "benchmarks.quick_pipeline:bench"
-    with worker(folder / "scheduler", "scheduler", reference), worker(
-        log, "worker", reference
-    ) as process:
+    with (
+        worker(folder / "scheduler", "scheduler", reference),
+        worker(log, "worker", reference) as process,
+    ):
         figures |= latency(log)
         figures |= retries(log)
         figures |= idle(process)

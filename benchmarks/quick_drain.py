@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 
-from headrace.consumers.worker import Worker, WorkerOptions
-
 from benchmarks.quick_pipeline import bench
+
+from headrace.consumers.worker import Worker, WorkerOptions
 
 
 def main(count: int) -> None:
