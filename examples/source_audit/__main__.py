@@ -40,6 +40,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         display.note("Interrupted; everything is stopped", "bold red")
+        display.note("Jobs that have not run stay in Kafka: the next demo's worker runs them too")
         return INTERRUPTED
     return conclude(outcome, options, display)
 

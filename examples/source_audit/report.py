@@ -112,8 +112,9 @@ def _dead(outcome: Outcome) -> Table:
     errors = outcome.jobs.audit.errors
     table = _table()
     shown = sorted(errors)[:SHOWN_DEAD]
-    table.add_column("file", no_wrap=True, min_width=min(50, max(map(len, shown))))
-    table.add_column("why", no_wrap=True, overflow="ellipsis")
+    table.expand = True
+    table.add_column("file", no_wrap=True, max_width=50)
+    table.add_column("why", no_wrap=True, ratio=1)
     for path in shown:
         table.add_row(path, errors[path])
     if len(errors) > SHOWN_DEAD:

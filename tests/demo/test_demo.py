@@ -142,7 +142,7 @@ def _await_results(bootstrap: str, demo: Demo, at_least: int) -> int:
             assert time.monotonic() < deadline, demo.output
             message = reader.poll(0.1)
             if message is not None and message.error() is None:
-                batch = decode_batch(message.value() or b"")  # type: ignore[arg-type]
+                batch = decode_batch(message.value() or b"")
                 succeeded |= {each.job_id for each in batch if each.state == "succeeded"}
     return len(succeeded)
 

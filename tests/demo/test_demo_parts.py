@@ -18,6 +18,8 @@ from examples.source_audit.submission import Submitted, find_files
 from rich.console import Console
 
 from headrace.pipeline import Reject
+from headrace.pipeline.known_schemas import known_schemas
+from headrace.pipeline.settings import KafkaSettings
 from headrace.schemas.transitions import Transition
 
 SOURCE = b'''"""Module docstring,
@@ -102,7 +104,7 @@ def test_the_job_measures_the_file_and_its_result_survives_avro(tmp_path: Path) 
     found = measure_file(str(tmp_path), "a.py")
     codec = measure_file.result
     assert codec is not None
-    assert codec.decode(codec.encode(found), readback.known_schemas(audit, _nowhere())) == found
+    assert codec.decode(codec.encode(found), known_schemas(audit, _nowhere())) == found
 
 
 def test_the_job_rejects_what_cannot_be_parsed_with_the_parsers_error_as_cause(
@@ -264,5 +266,5 @@ def _display() -> tuple[Display, io.StringIO]:
     return Display(Console(file=shown, width=120, highlight=False)), shown
 
 
-def _nowhere() -> readback.KafkaSettings:
-    return readback.KafkaSettings(bootstrap_servers="127.0.0.1:1")
+def _nowhere() -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers="127.0.0.1:1")
