@@ -79,7 +79,7 @@ class Runner:
             if not isinstance(prepared, dict):
                 return prepared
             context = self._context(job_type, call, watch)
-            return self._success(job_type, self._invocation(job_type, context, prepared)())
+            return self._success(job_type, self.invocation(job_type, context, prepared)())
         except BaseException as error:
             return _failure(error)
 
@@ -93,7 +93,7 @@ class Runner:
             if not isinstance(prepared, dict):
                 return prepared
             context = self._context(job_type, call, watch)
-            return self._success(job_type, await self._invocation(job_type, context, prepared)())
+            return self._success(job_type, await self.invocation(job_type, context, prepared)())
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -138,12 +138,13 @@ class Runner:
             watch(context)
         return context
 
-    def _invocation(
+    def invocation(
         self,
         job_type: JobType[..., ..., Any, Any],
         context: JobContext | None,
         arguments: dict[str, Any],
     ) -> Callable[[], Any]:
+        """Give the call of the handler with its middleware around it; the first is outermost."""
         function = job_type.function
         assert function is not None
         call = (
