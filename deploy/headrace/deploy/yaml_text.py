@@ -39,7 +39,8 @@ def _dump(content: Mapping[str, Any]) -> str:
 
     class Dumper(yaml.SafeDumper):
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-            """Indent lists below their key."""
+            """Indent lists below their key, where YAML would allow them flush with it."""
+            del indentless
             super().increase_indent(flow, indentless=False)
 
         def ignore_aliases(self, data: object) -> bool:
