@@ -27,7 +27,9 @@ def main() -> int:
     """Run the demo and say how it went."""
     options = parse(sys.argv[1:])
     _forget_settings()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave a worker
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     display = Display()
     display.note("Headrace: an audit of Python source code, one job for each file", "bold")
     display.fact("python", f"{platform.python_implementation()} {platform.python_version()}")
