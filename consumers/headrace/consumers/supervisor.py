@@ -140,7 +140,9 @@ class _Child:
 
     @property
     def pid(self) -> int | None:
-        process = self._process
+        """The process, if one lives. Waits while one is being started."""
+        with self._lock:
+            process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
     def signal(self, number: int) -> None:
