@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import structlog
-
 from headrace.pipeline.job import Job
 
 
@@ -82,6 +80,8 @@ class JobContext:
     @property
     def log(self) -> Any:
         """A structlog logger that already carries job, type and attempt."""
+        import structlog  # noqa: PLC0415 - it loads rich, which a publishing service does not need
+
         return structlog.get_logger("headrace.job").bind(
             job=self.id, type=self.type, attempt=self.attempt
         )
