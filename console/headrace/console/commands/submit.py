@@ -23,58 +23,68 @@ if TYPE_CHECKING:
     from headrace.pipeline.pipeline import Pipeline
 
 
+First = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="PIPELINE",
+        help="The pipeline as module:attribute; leave it out when HEADRACE_PIPELINE is set.",
+        show_default=False,
+    ),
+]
+Second = Annotated[
+    str | None, typer.Argument(metavar="TYPE", help="The job type's name.", show_default=False)
+]
+Third = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="JSON",
+        help="Its arguments as a JSON object; - reads them from standard input, {} when not given.",
+        show_default=False,
+    ),
+]
+Priority = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The lane; the job type's own when not given.")
+]
+Delay = Annotated[
+    timedelta | None,
+    typer.Option(parser=duration, metavar="DURATION", help="Not before this is over: 5m."),
+]
+At = Annotated[
+    datetime | None,
+    typer.Option(parser=moment, metavar="TIME", help="Not before this time (ISO 8601)."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="The ordering key: jobs of one key lie on one partition."),
+]
+Tenant = Annotated[str | None, typer.Option(metavar="TEXT", help="On whose behalf.")]
+DedupKey = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="The same key makes the same job id, run once.")
+]
+Expires = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION|TIME", help="Dropped instead of started after this: 1h, or a time."
+    ),
+]
+Timeout = Annotated[
+    str, typer.Option(metavar="DURATION", help="How long Kafka may take to store the job.")
+]
+
+
 def submit(
-    first: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PIPELINE",
-            help="The pipeline as module:attribute; leave it out when HEADRACE_PIPELINE is set.",
-            show_default=False,
-        ),
-    ] = None,
-    second: Annotated[
-        str | None, typer.Argument(metavar="TYPE", help="The job type's name.", show_default=False)
-    ] = None,
-    third: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="JSON",
-            help="Its arguments as a JSON object; - reads them from standard input, {} when not "
-            "given.",
-            show_default=False,
-        ),
-    ] = None,
+    first: First = None,
+    second: Second = None,
+    third: Third = None,
     *,
-    priority: Annotated[
-        str | None, typer.Option(help="The lane; the job type's own when not given.")
-    ] = None,
-    delay: Annotated[
-        timedelta | None,
-        typer.Option(parser=duration, metavar="DURATION", help="Not before this is over: 5m."),
-    ] = None,
-    at: Annotated[
-        datetime | None,
-        typer.Option(parser=moment, metavar="TIME", help="Not before this time (ISO 8601)."),
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option(help="The ordering key: jobs of one key lie on one partition.")
-    ] = None,
-    tenant: Annotated[str | None, typer.Option(help="On whose behalf.")] = None,
-    dedup_key: Annotated[
-        str | None, typer.Option(help="The same key makes the same job id, run once.")
-    ] = None,
-    expires: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION|TIME", help="Dropped instead of started after this: 1h, or a time."
-        ),
-    ] = None,
-    timeout: Annotated[
-        timedelta,
-        typer.Option(
-            parser=duration, metavar="DURATION", help="How long Kafka may take to store the job."
-        ),
-    ] = "10s",  # type: ignore[assignment] # the parser reads it
+    priority: Priority = None,
+    delay: Delay = None,
+    at: At = None,
+    key: Key = None,
+    tenant: Tenant = None,
+    dedup_key: DedupKey = None,
+    expires: Expires = None,
+    timeout: Timeout = "10s",
     json: Json = False,
     app_dir: AppDir = None,
 ) -> None:
@@ -95,7 +105,7 @@ def submit(
         "dedup_key": dedup_key,
         "expires": until,
     }
-    sent = _send(pipeline, rest[0], _text(rest), timeout, options)
+    sent = _send(pipeline, rest[0], _text(rest), duration(timeout), options)
     if json:
         output.print_json(sent)
         return
