@@ -100,6 +100,7 @@ def test_submitting_by_name_checks_the_arguments(producer: RecordingProducer) ->
         {"delay": timedelta(1), "at": datetime.now(UTC)},
         {"expires": timedelta()},
         {"key": ""},
+        {"dedup_key": ""},
     ],
 )
 def test_an_option_that_a_producer_refuses_is_refused(

@@ -186,6 +186,8 @@ class RecordingProducer:
     def _job_id(self, job: Job[Any], options: SubmitOptions) -> str:
         if options.dedup_key is None:
             return new_job_id()
+        if not options.dedup_key:
+            raise SubmitError("dedup_key='' would make all such jobs one job: leave it out")
         return dedup_job_id(self.pipeline.name, job.job_type, options.tenant, options.dedup_key)
 
     def _list(self) -> str:
