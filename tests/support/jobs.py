@@ -150,19 +150,19 @@ def _signals(pipeline: Pipeline, withhold: set[str]) -> None:
 
 
 def _timeouts(pipeline: Pipeline, withhold: set[str]) -> None:
-    once = {"retry": Retry(max_attempts=1), "timeout": timedelta(seconds=0.5)}
+    once, short = Retry(max_attempts=1), timedelta(seconds=0.5)
 
-    @pipeline.job("stuck", **once)
+    @pipeline.job("stuck", retry=once, timeout=short)
     async def stuck(journal: str) -> None:
         Journal(journal).note("start", "stuck")
         await asyncio.sleep(60)
 
-    @pipeline.job("stuck.plain", **once)
+    @pipeline.job("stuck.plain", retry=once, timeout=short)
     def stuck_plain(journal: str, seconds: float) -> None:
         Journal(journal).note("start", "stuck.plain")
         time.sleep(seconds)
 
-    @pipeline.job("stuck.process", queue="procs", **once)
+    @pipeline.job("stuck.process", queue="procs", retry=once, timeout=short)
     def stuck_process(journal: str) -> None:
         Journal(journal).note("start", "stuck.process")
         time.sleep(60)

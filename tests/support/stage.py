@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Message, Producer as RawProducer, TopicPartition
+from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Producer as RawProducer
+from tests.support import jobs
 
 from headrace.consumers.scheduler import Scheduler, SchedulerOptions
 from headrace.consumers.worker import Worker, WorkerOptions
@@ -33,8 +35,6 @@ from headrace.pipeline.topology import TIERS
 from headrace.producers import Producer
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import Transition, decode_batch
-
-from tests.support import jobs
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 45.0
@@ -66,6 +66,7 @@ class Stage:
     folder: Path
     reader: "EventReader" = field(init=False)
     _journals: int = 0
+    _producer: Producer | None = None
 
     def __post_init__(self) -> None:
         self.reader = EventReader(self)
@@ -81,6 +82,14 @@ class Stage:
     def apply(self) -> None:
         report = apply_plan(plan_topics(self.pipeline, self.kafka, SMALL), self.kafka)
         assert report.ok, report.summary
+
+    def submit(self, name: str, /, options: Mapping[str, Any] | None = None, **given: Any) -> str:
+        """Submit a job by name through a producer that the stage keeps; gives its id."""
+        if self._producer is None:
+            self._producer = self.producer()
+        receipt = self._producer.submit(name, given, **(options or {}))
+        receipt.confirm(30)
+        return receipt.job_id
 
     def journal(self) -> jobs.Journal:
         self._journals += 1
@@ -240,6 +249,8 @@ class Stage:
 
     def close(self) -> None:
         self.reader.close()
+        if self._producer is not None:
+            self._producer.close(10)
 
 
 class EventReader:

@@ -83,6 +83,16 @@ class Settled(NamedTuple):
     """Whether this only tells of a job that still runs, and finishes nothing."""
 
 
+def remember(message: Message, rules: Rules, recent: RecentJobs, now: int) -> None:
+    """Take note of a record that was settled before: if it comes again, it is a double."""
+    try:
+        _, timestamp = message.timestamp()
+        job = headers.decode(header_list(message), lane=rules.lane.topic, timestamp=timestamp)
+    except InvalidHeadersError:
+        return
+    recent.note(message.partition() or 0, message.offset() or 0, job, now)
+
+
 def receive(
     message: Message, assignment: Assignment, rules: Rules, recent: RecentJobs, now: int
 ) -> JobRecord | Settled:
@@ -92,14 +102,16 @@ def receive(
         job = headers.decode(raw.headers, lane=rules.lane.topic, timestamp=raw.timestamp)
     except InvalidHeadersError as error:
         return _bury_unread(raw, error_info(error), rules, now)
+    if raw.payload is None:
+        return _bury_empty(raw, job, rules, now)
     job_type = rules.job_types.get(job.job_type)
     if job_type is None or job_type.function is None:
         return _unknown(raw, job, rules, now)
     policy = job_type.policy
     record = JobRecord(
         job,
-        raw.key or b"",
-        raw.payload or b"",
+        raw.key,
+        raw.payload,
         rules.lane,
         raw.partition,
         raw.offset,
@@ -120,8 +132,17 @@ def admit(record: JobRecord, rules: Rules, recent: RecentJobs, now: int) -> JobR
     if job.expires is not None and job.expires <= now:
         return _settled(record, Finish(JobState.EXPIRED), rules, now)
     if recent.is_double(record.partition, record.offset, job):
-        return _settled(record, Finish(JobState.DUPLICATE), rules, now)
+        return _drop_double(record, rules, now)
     return record
+
+
+def _drop_double(record: JobRecord, rules: Rules, now: int) -> Settled:
+    """Finish a record without running it. The job lives on in its first record.
+
+    So the transition claims the lowest place in the order of the job's states.
+    """
+    transition = _transition(record.headers, record, JobState.DUPLICATE, rules, now)
+    return Settled(record.assignment, record.offset, transition._replace(step=0))
 
 
 def settle(record: JobRecord, attempted: Attempted, rules: Rules) -> Settled | HoldHere | GiveBack:
@@ -187,7 +208,7 @@ def _come_back(
     handover = HandOver(
         "retry" if decision.counted else "wait",
         rules.topology.tier(tier),
-        record.key or None,
+        record.key,
         record.payload,
         following.encode(),
     )
@@ -210,7 +231,7 @@ def _bury(
     handover = HandOver(
         "dead",
         rules.topology.dead_letters(record.lane.queue),
-        record.key or None,
+        record.key,
         record.payload,
         [*died.encode(), *dead_letters.headers_of(reason, error, place, now)],
     )
@@ -238,6 +259,14 @@ def _bury_unread(raw: RawRecord, error: ErrorInfo, rules: Rules, now: int) -> Se
     )
     transition = _transition(job, raw, JobState.DEAD, rules, now, error)
     transition = transition._replace(reason=DeadReason.UNDECODABLE.value, step=1)
+    return Settled(raw.assignment, raw.offset, transition, handover)
+
+
+def _bury_empty(raw: RawRecord, job: JobHeaders, rules: Rules, now: int) -> Settled:
+    """A job without any bytes: not even arguments without fields are written so."""
+    message = "the record has no value: write the arguments as Avro, framed, even if there are none"
+    error = ErrorInfo((), "NoValue", message)
+    transition, handover = _bury(raw, DeadReason.UNDECODABLE, error, rules, now, job)
     return Settled(raw.assignment, raw.offset, transition, handover)
 
 

@@ -82,7 +82,11 @@ class HandOvers:
                 )
             producer.send_offsets_to_transaction(list(offsets), group, _TIMEOUT)
         except (KafkaException, BufferError) as error:
-            return self._abort(producer, error)
+            return self._abort(producer, str(error))
+        # Before the commit, so that what no broker takes ends as a known abort.
+        if producer.flush(_TIMEOUT) or self._refusals:
+            silent = f"not stored within {_TIMEOUT:g} s: {', '.join(_topics(records))}"
+            return self._abort(producer, silent)
         return self._commit(producer)
 
     def resume(self, landed: Callable[[], bool]) -> HandOverResult:
@@ -99,7 +103,7 @@ class HandOvers:
             end = End.COMMITTED if landed() else End.ABORTED
             return HandOverResult(end, "its producer was fenced or failed")
         except KafkaException as error:
-            return HandOverResult(End.UNKNOWN, self._reason(error))
+            return HandOverResult(End.UNKNOWN, self._reason(str(error)))
 
     def _commit(self, producer: Producer) -> HandOverResult:
         try:
@@ -108,13 +112,12 @@ class HandOvers:
         except KafkaException as error:
             cause: KafkaError = error.args[0]
             if cause.txn_requires_abort():
-                return self._abort(producer, error)
+                return self._abort(producer, str(error))
             if cause.fatal():
                 self._producer = None
-                return HandOverResult(End.UNKNOWN, self._reason(error))
-            return HandOverResult(End.UNKNOWN, self._reason(error))
+            return HandOverResult(End.UNKNOWN, self._reason(str(error)))
 
-    def _abort(self, producer: Producer, error: Exception) -> HandOverResult:
+    def _abort(self, producer: Producer, error: str) -> HandOverResult:
         reason = self._reason(error)
         try:
             producer.abort_transaction(_TIMEOUT)
@@ -126,7 +129,7 @@ class HandOvers:
 
     def _failed_to_begin(self, error: KafkaException) -> HandOverResult:
         self._producer = None
-        return HandOverResult(End.ABORTED, self._reason(error))
+        return HandOverResult(End.ABORTED, self._reason(str(error)))
 
     def _ready(self) -> Producer:
         if self._producer is None:
@@ -139,5 +142,9 @@ class HandOvers:
         if error is not None and error.code() != KafkaError._PURGE_QUEUE:  # noqa: SLF001
             self._refusals.append(f"{message.topic()}: {error.str()}")
 
-    def _reason(self, error: Exception) -> str:
-        return "; ".join(self._refusals[:3]) or str(error)
+    def _reason(self, error: str) -> str:
+        return "; ".join(self._refusals[:3]) or error
+
+
+def _topics(records: Sequence[HandOver]) -> list[str]:
+    return sorted({record.topic for record in records})

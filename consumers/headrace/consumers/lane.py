@@ -262,7 +262,11 @@ class LaneThread:
                 self._member.take_event(message, error)
                 continue
             owned = self.partitions.owned.get((topic, message.partition() or 0))
-            if owned is None or not owned.ledger.start(message.offset() or 0):
+            if owned is None:
+                continue
+            offset = message.offset() or 0
+            if offset < owned.begins or not owned.ledger.start(offset):
+                execution.remember(message, self.rules, self._recent, now)
                 continue
             received = execution.receive(message, owned.assignment, self.rules, self._recent, now)
             if isinstance(received, Settled):

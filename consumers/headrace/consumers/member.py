@@ -94,16 +94,28 @@ class Member:
         """
         self._recorder.prove_membership()
         changes = self._changes
-        first = self._consumer.poll(timeout)
+        messages = self._fetch(timeout, most)
         self._figures.last_poll = time.monotonic()
-        more = self._consumer.consume(most - 1, 0) if first is not None and most > 1 else []
         if self._error is not None:
             raise self._error
         if self._changes != changes:
             self._recorder.distrust_membership()
         if not self._figures.joined:
             self._figures.joined = self._idles()
-        return [] if first is None else [first, *more]
+        return messages
+
+    def _fetch(self, timeout: float, most: int) -> list[Message]:
+        first = self._consumer.poll(timeout)
+        if first is None or most == 1:
+            return [] if first is None else [first]
+        place = (first.topic() or "", first.partition() or 0)
+        owned = self._partitions.owned.get(place)
+        more = self._consumer.consume(most - 1, 0)
+        if self._partitions.owned.get(place) is not owned:
+            # Its partition was given up in between. In a new ledger it would count as done what
+            # lies before it.
+            return more
+        return [first, *more]
 
     def pause(self, owned: Iterable[OwnedPartition]) -> None:
         """Fetch nothing of these partitions; discards what was prefetched."""
@@ -115,9 +127,23 @@ class Member:
 
     def leave(self) -> None:
         """Drain, commit and give up everything, and leave the group."""
+        if not self._recorder.trusts_membership:
+            self._serve_rebalances()
         self._give_up(list(self._partitions.owned))
         self._figures.joined = False
         self._consumer.close()
+
+    def _serve_rebalances(self) -> None:
+        """Poll once for the sake of a membership that hand-overs can be made with.
+
+        A record that comes is dropped: it was not entered in a ledger, so nothing is committed
+        past it, and its next owner reads it.
+        """
+        self._recorder.prove_membership()
+        changes = self._changes
+        self._consumer.poll(0)
+        if self._changes != changes:
+            self._recorder.distrust_membership()
 
     def _idles(self) -> bool:
         """A member beyond the number of partitions joins too, but is assigned nothing."""
@@ -173,6 +199,7 @@ class Member:
         places = [(position.topic, position.partition) for position in lost]
         self._figures.lost_partitions += len(lost)
         self._partitions.close(places)
+        self._recorder.forget(places)
         self._owner.forget(places)
         self._log("partitions lost: another process has them", lost)
         consumer.incremental_unassign(lost)

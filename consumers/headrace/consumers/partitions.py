@@ -1,12 +1,13 @@
 """The partitions that a thread owns: taking one over, and what is known of each."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
+from typing import Final, Literal, TypeVar
 
 import structlog
-from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from headrace.consumers import commit_metadata
 from headrace.consumers.commit import Commit
@@ -18,6 +19,25 @@ from headrace.pipeline.errors import LostOffsetError
 _LOG = structlog.get_logger("headrace.partitions")
 _TIMEOUT = 10.0
 """Seconds for the broker to answer what was committed, inside the assignment callback."""
+_PATIENCE = 60.0
+"""Seconds in which a broker that does not answer is asked again: one that restarts takes 15, and a
+dead owner's open transaction withholds its offsets for 20. The other partitions of this member
+stand still meanwhile; far below `max.poll.interval.ms`."""
+
+_PAUSE = 0.2
+_PASSING: Final = frozenset(
+    {
+        KafkaError._TIMED_OUT,  # noqa: SLF001 - its public name
+        KafkaError._TRANSPORT,  # noqa: SLF001 - its public name
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - its public name
+        KafkaError._WAIT_COORD,  # noqa: SLF001 - its public name
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
+)
 
 Start = Literal["earliest", "latest"]
 Place = tuple[str, int]
@@ -31,6 +51,8 @@ class OwnedPartition:
     assignment: Assignment
     ledger: PartitionLedger
     paused: bool = False
+    begins: int = 0
+    """The offset where this ownership begins: what is read below it is history, never run."""
 
     @property
     def place(self) -> Place:
@@ -44,19 +66,44 @@ class OwnedPartition:
         return TopicPartition(*self.place, commit.offset, commit.metadata)
 
 
+_Answer = TypeVar("_Answer")
+
+
+def _insist(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask until the broker answers; gives up after `_PATIENCE` with the last error."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            cause: KafkaError = error.args[0]
+            if cause.fatal() or not _passes(cause) or time.monotonic() > deadline:
+                raise
+            _LOG.warning("the broker does not tell offsets yet: asked again", reason=cause.str())
+            time.sleep(_PAUSE)
+
+
+def _passes(error: KafkaError) -> bool:
+    return bool(error.retriable()) or error.code() in _PASSING
+
+
 class Partitions:
     """What a thread owns. Owned by that thread.
 
     Args:
         transactional_id: Noted in every commit, so that the next owner can fence this one.
         start: Where to begin when a group has no offset; None refuses to guess.
+        read_back: Offsets before the commit point that are read again as history.
     """
 
-    def __init__(self, transactional_id: str, start: Start | None = None) -> None:
+    def __init__(
+        self, transactional_id: str, start: Start | None = None, *, read_back: int = 0
+    ) -> None:
         self.owned: dict[Place, OwnedPartition] = {}
         self.lost_records = 0
         self._note = CommitMetadata(state=State.CLEAN, transactional_id=transactional_id)
         self._start = start
+        self._read_back = read_back
         self._epochs = count(1)
 
     def take_over(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
@@ -66,7 +113,7 @@ class Partitions:
             LostOffsetError: A partition has no usable offset and `start` does not say where.
             KafkaException: The broker did not answer in time.
         """
-        committed = consumer.committed(list(assigned), timeout=_TIMEOUT)
+        committed = _insist(lambda: consumer.committed(list(assigned), timeout=_TIMEOUT))
         positions = [self._restore(consumer, found) for found in committed]
         consumer.incremental_assign(positions)
         # The client keeps the application's pause flag across reassignments.
@@ -80,18 +127,18 @@ class Partitions:
                 owned.assignment.closed = True
 
     def _restore(self, consumer: Consumer, found: TopicPartition) -> TopicPartition:
-        low, high = consumer.get_watermark_offsets(
-            TopicPartition(found.topic, found.partition), timeout=_TIMEOUT
-        )
+        place = TopicPartition(found.topic, found.partition)
+        low, high = _insist(lambda: consumer.get_watermark_offsets(place, timeout=_TIMEOUT))
         offset = self._checked(found, low, high)
-        metadata = self._metadata(found, high)
+        metadata = self._metadata(found, high) if offset == found.offset else None
         ledger = PartitionLedger(offset, metadata.finished if metadata else (), self._note)
         if offset < low:
             self._report_lost(found, ledger, low)
         assignment = Assignment(found.topic, found.partition, next(self._epochs))
-        owned = OwnedPartition(assignment, ledger)
+        begins = max(offset, low)
+        owned = OwnedPartition(assignment, ledger, begins=begins)
         self.owned[owned.place] = owned
-        return TopicPartition(found.topic, found.partition, max(offset, low))
+        return TopicPartition(found.topic, found.partition, max(begins - self._read_back, low))
 
     def _checked(self, found: TopicPartition, low: int, high: int) -> int:
         offset: int = found.offset

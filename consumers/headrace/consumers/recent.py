@@ -1,15 +1,28 @@
-"""Recognising a record that was written twice, in a bounded window per partition.
+"""Recognising a job that came twice, in a bounded window per partition.
 
-A scheduler that died between releasing a job to its lane and committing writes it again: same job,
-same generation, same step, another offset. The lane's owner drops the second one.
+Twice by itself: a scheduler that died between releasing a job to its lane and committing writes it
+again: same job, same generation, same step, another offset. Twice by its producer: a second
+submission with the same `dedup_key` has the same id, but a creation time of its own. The lane's
+owner runs the first one only.
 """
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from headrace.schemas.headers import JobHeaders
 
 WINDOW = 10_000
 """Records remembered per partition."""
+READ_BACK = 1_000
+"""Offsets before the commit point that are read again, to remember them, when a partition is
+assigned: they come through the same connection before the first job, and none of them is run."""
+
+
+class _First(NamedTuple):
+    """The record that was received first."""
+
+    offset: int
+    created: int
 
 
 class RecentJobs:
@@ -17,24 +30,50 @@ class RecentJobs:
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
-        self._seen: dict[int, OrderedDict[tuple[str, int, int], int]] = {}
+        self._seen: dict[int, OrderedDict[tuple[str, int, int], _First]] = {}
 
     def is_double(self, partition: int, offset: int, job: JobHeaders) -> bool:
-        """Remember a record; tell whether the same one was received at another offset.
+        """Remember a record; tell whether the same job was received at another offset.
 
-        First submissions are not remembered: their producer is idempotent.
+        First submissions without a `dedup_key` are not remembered: their producer is idempotent.
         """
-        if not job.step:
+        if not job.step and job.dedup_key is None:
             return False
         seen = self._seen.setdefault(partition, OrderedDict())
-        what = (job.job_id, job.generation, job.step)
-        first = seen.setdefault(what, offset)
-        if first != offset:
+        this = _First(offset, job.created)
+        first = seen.setdefault((job.job_id, job.generation, job.step), this)
+        if first.offset != offset:
             return True
-        if len(seen) > self._window:
+        if job.dedup_key is not None and self._is_second_submission(seen, job, this):
+            return True
+        while len(seen) > self._window:
             seen.popitem(last=False)
         return False
+
+    def note(self, partition: int, offset: int, job: JobHeaders, now: int) -> None:
+        """Remember a record that was received before this process owned the partition.
+
+        Not one that has expired: whether it was run in time cannot be told, and a job must rather
+        run twice than never.
+        """
+        if job.expires is None or job.expires > now:
+            self.is_double(partition, offset, job)
 
     def forget(self, partition: int) -> None:
         """The partition belongs to somebody else now."""
         self._seen.pop(partition, None)
+
+    def _is_second_submission(
+        self, seen: "OrderedDict[tuple[str, int, int], _First]", job: JobHeaders, this: _First
+    ) -> bool:
+        """Compare creation times: all records of one submission have the same.
+
+        Only of records that surely come to the lane for the first time. One with more steps may
+        be back from a wait: dropping it could drop the job.
+        """
+        first = seen.setdefault((job.job_id, job.generation, _SUBMISSION), this)
+        return job.step <= 1 and first.created != job.created
+
+
+_SUBMISSION = -1
+"""In the place of a step: the submission itself."""

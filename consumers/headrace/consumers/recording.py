@@ -11,13 +11,13 @@ So no commit ever covers a job whose outcome is not stored.
 """
 
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from headrace.consumers.backlog import Backlog
 from headrace.consumers.commit import Commit
 from headrace.consumers.commit_metadata import MetadataTooLargeError
 from headrace.consumers.execution import HandOver, Settled
@@ -25,16 +25,13 @@ from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import End, HandOvers
 from headrace.consumers.partitions import OwnedPartition, Partitions, Place
 from headrace.consumers.records import Assignment
-from headrace.consumers.transition_log import TransitionLog
-from headrace.schemas.transitions import encode_batch
+from headrace.consumers.transition_log import TransitionLog, bounded
 
 _LOG = structlog.get_logger("headrace.recording")
 COMMIT_INTERVAL = 0.1
 """Seconds between plain commits: what is finished since then is what a crash runs again."""
-MAX_HAND_OVERS = 200
-"""Records in one transaction."""
-_LONGEST_PAUSE = 5.0
-"""Seconds between tries of a hand-over that does not go through."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between questions how a transaction has ended."""
 
 _Commits = list[tuple[OwnedPartition, Commit]]
 
@@ -66,9 +63,8 @@ class Recorder:
         self._transitions = transitions
         self._events = events
         self._figures = figures
-        self._waiting: deque[Settled] = deque()
-        self._limit = MAX_HAND_OVERS
-        self._next_try = 0.0
+        self._backlog = Backlog()
+        self._next_question = 0.0
         self._pause = 0.0
         self._unresolved: _Commits = []
         self._undecided: list[Settled] = []
@@ -96,15 +92,22 @@ class Recorder:
         self._membership = None
 
     @property
+    def trusts_membership(self) -> bool:
+        """Whether something could be handed over now."""
+        return self._membership is not None
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits to be recorded."""
         transitions = self._transitions is None or self._transitions.idle
-        return transitions and not (self._waiting or self._unresolved or self._committing)
+        return transitions and not (self._backlog or self._unresolved or self._committing)
 
     @property
     def busy(self) -> bool:
         """Whether an answer is expected within milliseconds."""
-        return not self.idle and not self._pause
+        if self._transitions is not None and not self._transitions.idle:
+            return True
+        return bool(self._committing) or self._backlog.due(time.monotonic())
 
     def add(self, settled: Settled) -> None:
         """Take what became of a record. Of a closed assignment, it is fenced."""
@@ -113,7 +116,7 @@ class Recorder:
             return
         self._count(settled)
         if settled.handover is not None:
-            self._waiting.append(settled)
+            self._backlog.add(settled)
         elif self._transitions is not None:
             self._transitions.add(settled)
         else:
@@ -166,11 +169,15 @@ class Recorder:
     def on_commit(self, error: KafkaError | None, answered: Sequence[TopicPartition]) -> None:
         """Take the answer to a plain commit. Called by the client inside a poll."""
         for position in answered:
-            pending = self._committing.pop((position.topic, position.partition), None)
-            if pending is None or pending[0].assignment.closed:
-                continue
-            owned, commit = pending
+            place = (position.topic, position.partition)
             failure = error or position.error
+            pending = self._committing.get(place)
+            if pending is None or (failure is None and pending[1].offset != position.offset):
+                continue  # the answer to a commit of an ownership that is over
+            del self._committing[place]
+            owned, commit = pending
+            if owned.assignment.closed:
+                continue
             if failure is None:
                 owned.ledger.committed(commit)
                 self._figures.commits += 1
@@ -225,6 +232,11 @@ class Recorder:
         except KafkaException as error:
             self.on_commit(error.args[0], positions)
 
+    def forget(self, places: Iterable[Place]) -> None:
+        """Partitions were lost: the answers to their commits mean nothing any more."""
+        for place in places:
+            self._committing.pop(place, None)
+
     def _next(self, owned: OwnedPartition, handing_over: Sequence[int] = ()) -> Commit | None:
         try:
             return owned.ledger.commit(handing_over)
@@ -236,78 +248,75 @@ class Recorder:
         if self._unresolved:
             self._resolve(now)
             return
-        if not self._waiting or now < self._next_try or self._membership is None:
+        if not self._backlog or self._membership is None:
             return
-        chosen, commits = self._choose()
+        self._figures.fenced += self._backlog.drop_closed()
+        chosen, commits = self._choose(now)
         if not chosen:
             return
         records = [settled.handover for settled in chosen if settled.handover is not None]
         if self._transitions is not None:
             told = [settled.transition for settled in chosen if settled.transition is not None]
-            records.append(HandOver("transition", self._events, None, encode_batch(told), []))
+            records += [
+                HandOver("transition", self._events, None, payload, []) for payload in bounded(told)
+            ]
         positions = [owned.position(commit) for owned, commit in commits]
         result = self._handovers.hand_over(records, positions, self._membership)
         self._figures.handover_seconds += time.monotonic() - now
-        self._ended(result.end, result.reason, chosen, commits, now)
+        self._ended(result.end, result.reason, chosen, commits)
 
-    def _choose(self) -> tuple[list[Settled], _Commits]:
+    def _choose(self, now: float) -> tuple[list[Settled], _Commits]:
         """Take what can go into one transaction: of partitions without an outstanding commit."""
         by_place: dict[Place, list[Settled]] = {}
-        skipped: list[Settled] = []
-        count = 0
-        for _ in range(len(self._waiting)):
-            settled = self._waiting.popleft()
+        for settled in self._backlog.take(now, self._committing):
             place = (settled.assignment.topic, settled.assignment.partition)
-            if settled.assignment.closed:
-                self._figures.fenced += 1
-            elif place in self._committing or count >= self._limit:
-                skipped.append(settled)
-            else:
-                by_place.setdefault(place, []).append(settled)
-                count += 1
-        self._waiting.extend(skipped)
+            by_place.setdefault(place, []).append(settled)
         chosen: list[Settled] = []
         commits: _Commits = []
         for place, group in by_place.items():
             owned = self._partitions.owned[place]
             commit = self._next(owned, [settled.offset for settled in group])
             if commit is None:
-                self._waiting.extend(group)
+                self._backlog.put_back(group)
             else:
                 chosen.extend(group)
                 commits.append((owned, commit))
         return chosen, commits
 
-    def _ended(
-        self, end: End, reason: str, chosen: list[Settled], commits: _Commits, now: float
-    ) -> None:
+    def _ended(self, end: End, reason: str, chosen: list[Settled], commits: _Commits) -> None:
         match end:
             case End.COMMITTED:
                 self._settle(commits, landed=True)
                 for settled in chosen:
                     kind = settled.handover.kind if settled.handover else ""
                     self._figures.handovers[kind] = self._figures.handovers.get(kind, 0) + 1
-                self._went_through()
+                self._backlog.went_through()
+                self._unblock()
             case End.ABORTED:
                 self._settle(commits, landed=False)
-                self._waiting.extend(chosen)
-                self._postpone(reason, now)
+                self._backlog.failed(chosen, time.monotonic())
+                self._block(reason)
             case End.UNKNOWN:
                 self._unresolved = commits
                 self._undecided = chosen
-                self._postpone(reason, now)
+                self._ask_later()
+                self._block(reason)
 
     def _resolve(self, now: float) -> None:
         """Learn how a transaction of unknown end has ended; until then nothing else is committed."""
-        if now < self._next_try:
+        if now < self._next_question:
             return
         result = self._handovers.resume(self._landed)
-        commits, chosen = self._unresolved, self._undecided
         if result.end is End.UNKNOWN:
-            self._postpone(result.reason, now)
+            self._ask_later()
             return
-        self._unresolved, self._undecided = [], []
-        self._ended(result.end, result.reason, chosen, commits, now)
+        commits, chosen = self._unresolved, self._undecided
+        self._unresolved, self._undecided, self._pause = [], [], 0.0
+        self._ended(result.end, result.reason, chosen, commits)
+
+    def _ask_later(self) -> None:
+        self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
+        self._next_question = time.monotonic() + self._pause
 
     def _landed(self) -> bool:
         """Ask the broker whether the unresolved commits are there."""
@@ -332,15 +341,14 @@ class Recorder:
             else:
                 owned.ledger.commit_failed(commit)
 
-    def _went_through(self) -> None:
-        if self._figures.blocked:
-            _LOG.info("hand-overs go through again", topic=self._source)
+    def _unblock(self) -> None:
+        """One went through: all is well again, unless others have been refused."""
+        if not self._figures.blocked or self._backlog.refused:
+            return
+        _LOG.info("hand-overs go through again", topic=self._source)
         self._figures.blocked = ""
-        self._pause = 0.0
-        self._limit = min(MAX_HAND_OVERS, self._limit * 2)
 
-    def _postpone(self, reason: str, now: float) -> None:
-        """Try again later, first one record at a time: one that is refused stops no other."""
+    def _block(self, reason: str) -> None:
         self._figures.handover_failures += 1
         if not self._figures.blocked:
             _LOG.warning(
@@ -350,7 +358,3 @@ class Recorder:
                 reason=reason,
             )
         self._figures.blocked = reason
-        self._pause = min(_LONGEST_PAUSE, max(0.1, self._pause * 2))
-        self._next_try = now + self._pause
-        self._limit = 1
-        self._waiting.rotate(-1)

@@ -27,7 +27,7 @@ class JobRecord(NamedTuple):
     """One record of a lane that is a job: what it says and where it lies."""
 
     headers: JobHeaders
-    key: bytes
+    key: bytes | None
     payload: bytes
     lane: Lane
     partition: int
@@ -40,7 +40,7 @@ class JobRecord(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of memory that holding it costs, roughly."""
-        return len(self.payload) + len(self.key) + 1_000
+        return len(self.payload) + len(self.key or b"") + 1_000
 
 
 class RawRecord(NamedTuple):

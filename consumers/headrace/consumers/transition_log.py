@@ -7,10 +7,14 @@ from typing import Any
 from confluent_kafka import KafkaError, Producer
 
 from headrace.consumers.execution import Settled
-from headrace.schemas.transitions import encode_batch
+from headrace.schemas.transitions import Transition, encode_batch
 
 MAX_BATCH = 500
 """Transitions in one record of the events topic."""
+MAX_BYTES = 512 * 1024
+"""Bytes of one record: the events topic takes more than this, however it is configured."""
+_LONGEST_TEXT = 1_000
+"""Characters that stay of each text of a transition that is too large by itself."""
 
 
 class TransitionLog:
@@ -39,10 +43,15 @@ class TransitionLog:
 
     def publish(self) -> None:
         """Send what is queued. Never blocks; a full local queue keeps it queued."""
+        most = MAX_BATCH
         while self._pending:
-            size = min(len(self._pending), MAX_BATCH)
+            size = min(len(self._pending), most)
             batch = [self._pending.popleft() for _ in range(size)]
-            payload = encode_batch([s.transition for s in batch if s.transition is not None])
+            payload = _encode(batch)
+            if len(payload) > MAX_BYTES and size > 1:
+                self._pending.extendleft(reversed(batch))
+                most = size // 2
+                continue
             try:
                 self._producer.produce(self._topic, payload, on_delivery=self._answer(batch))
             except BufferError:
@@ -67,3 +76,27 @@ class TransitionLog:
     def _answer(self, batch: Sequence[Settled]) -> Any:
         # Runs in whichever lane's thread polls the shared producer: it may only queue.
         return lambda error, _: self._answers.append((batch, error))
+
+
+def bounded(transitions: Sequence[Transition]) -> list[bytes]:
+    """Encode transitions as records that the events topic takes, whatever they say."""
+    payload = encode_batch(transitions)
+    if len(payload) <= MAX_BYTES:
+        return [payload]
+    if len(transitions) == 1:
+        return [encode_batch([_cut(transitions[0])])]
+    half = len(transitions) // 2
+    return [*bounded(transitions[:half]), *bounded(transitions[half:])]
+
+
+def _encode(batch: Sequence[Settled]) -> bytes:
+    payload = encode_batch([each.transition for each in batch if each.transition is not None])
+    if len(payload) <= MAX_BYTES or len(batch) > 1:
+        return payload
+    return bounded([each.transition for each in batch if each.transition is not None])[0]
+
+
+def _cut(transition: Transition) -> Transition:
+    """Shorten what no broker takes: sent again for ever, it would hold up its partition."""
+    cut = [value[:_LONGEST_TEXT] if isinstance(value, str) else value for value in transition]
+    return Transition._make(cut)._replace(result=None)

@@ -20,6 +20,7 @@ from headrace.consumers.lane import LaneThread
 from headrace.consumers.naming import process_name
 from headrace.consumers.outcomes import Attempted
 from headrace.consumers.partitions import Partitions, Start
+from headrace.consumers.recent import READ_BACK
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
 from headrace.consumers.running import Runner
@@ -174,7 +175,7 @@ class Worker:
         settings = options.settings
         figures = LaneFigures()
         transactional_id = f"{lane.topic}-{self.name}"
-        partitions = Partitions(transactional_id, options.start)
+        partitions = Partitions(transactional_id, options.start, read_back=READ_BACK)
         topology = self.pipeline.topology
         recorder = Recorder(
             partitions,

@@ -114,6 +114,8 @@ def make_transactional_producer(
         "transactional.id": transactional_id,
         "transaction.timeout.ms": 10_000,
         "delivery.timeout.ms": 9_000,
+        # A topic that is missing is refused after a second, not after half a minute.
+        "topic.metadata.propagation.max.ms": 1_000,
         "retry.backoff.ms": 2,
         "retry.backoff.max.ms": 20,
         "linger.ms": 0,

@@ -130,7 +130,7 @@ class Producer:
             timeout: Seconds; until the delivery time-out decides when not given.
 
         Raises:
-            DeliveryError: Some were not delivered, and nobody was told of it yet.
+            DeliveryError: Some were not delivered, and no receipt has told it yet; once for each.
             TimeoutError: Some are still being sent.
         """
         left = self._client.flush(-1 if timeout is None else timeout)
@@ -175,14 +175,20 @@ class Producer:
     def _send(self, job: Job[Any], options: SubmitOptions) -> Receipt:
         if self._closed.is_set():
             raise SubmitError(f"this producer is closed; job {job.job_type} was not sent")
-        now = time.time_ns() // 1_000_000
+        now = -(-time.time_ns() // 1_000_000)  # rounded up: a delay is never cut
         queue = self.pipeline.queues[job.policy.queue]
         lane = lane_for(self.pipeline.name, queue, job.policy, options.priority)
         due = options.due(now)
-        job_id = self._job_id(job, options)
-        key = options.record_key(job_id)
         payload = job.codec.encode(job.arguments)
-        record_headers = self._headers(job, lane, job_id, now, due, options)
+        try:
+            job_id = self._job_id(job, options)
+            key = options.record_key(job_id)
+            record_headers = self._headers(job, lane, job_id, now, due, options)
+        except UnicodeEncodeError as error:
+            raise SubmitError(
+                f"key, tenant or dedup_key is no Unicode text that can be written ({error}); "
+                "nothing was sent"
+            ) from error
         self._preparation.ensure(lane, job)
         self._check_size(job, lane, payload, key, record_headers)
         topic = self._topic(lane, due, now)
@@ -193,6 +199,8 @@ class Producer:
     def _job_id(self, job: Job[Any], options: SubmitOptions) -> str:
         if options.dedup_key is None:
             return new_job_id()
+        if not options.dedup_key:
+            raise SubmitError("dedup_key='' would make all such jobs one job: leave it out")
         return dedup_job_id(self.pipeline.name, job.job_type, options.tenant, options.dedup_key)
 
     def _headers(

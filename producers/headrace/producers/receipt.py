@@ -98,14 +98,17 @@ class Receipt:
         if error is None:
             self._place = (message.partition() or 0, message.offset() or 0)
         else:
-            self._error = DeliveryError(
+            failure = DeliveryError(
                 f"job {self.job_id} was not delivered to {self.topic}: {error.str()}"
                 f" ({error.name()}); submit it again when Kafka answers, with a dedup_key if it"
                 " must not be doubled",
                 (self.job_id,),
                 1,
             )
-            self._answers.failed(self, self._error)
+            # Kept before anybody can be told of it, so that it is told once.
+            self._answers.keep(self, failure)
+            self._error = failure
+            self._answers.report(failure)
         if self._answers.waiting or self._waiters:
             self._answers.notify(self._waiters)
 
@@ -118,7 +121,7 @@ class Answers:
         self.waiting = 0
         self._condition = threading.Condition(self.lock)
         self._on_error = on_error
-        self._untold: dict[int, DeliveryError] = {}
+        self._untold: dict[Receipt, DeliveryError] = {}
 
     def wait(self, settled: Callable[[], bool], timeout: float | None) -> None:
         """Block until `settled()` holds or the time is over."""
@@ -144,17 +147,27 @@ class Answers:
             for wake in waiters or ():
                 wake()
 
-    def failed(self, receipt: Receipt, error: DeliveryError) -> None:
+    def keep(self, receipt: Receipt, error: DeliveryError) -> None:
         """Keep a failure until somebody is told of it."""
         with self.lock:
-            self._untold[id(receipt)] = error
-        if self._on_error is not None:
+            self._untold[receipt] = error
+
+    def report(self, error: DeliveryError) -> None:
+        """Call back; what the callback raises ends no thread of ours."""
+        if self._on_error is None:
+            return
+        try:
             self._on_error(error)
+        except Exception:
+            import structlog  # noqa: PLC0415 - it loads rich; publishing does without until here
+
+            log = structlog.get_logger("headrace.producer")
+            log.exception("on_error raised; the failure is kept for flush", job=error.job_ids[0])
 
     def told(self, receipt: Receipt) -> None:
         """The caller has seen this receipt's failure."""
         with self.lock:
-            self._untold.pop(id(receipt), None)
+            self._untold.pop(receipt, None)
 
     def raise_untold(self) -> None:
         """Raise one error for all failures that nobody was told of.

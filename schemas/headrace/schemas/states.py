@@ -6,6 +6,9 @@ from enum import StrEnum
 class JobState(StrEnum):
     """Where a job is in its life. The order of definition is the rank used when merging."""
 
+    DUPLICATE = "duplicate"
+    """Another record of the same job was live or recent: this one was not run. Final for the
+    record; the job's own state is told by the other one, so this has the lowest rank."""
     DELAYED = "delayed"
     """Waits in a delay tier for its first attempt."""
     QUEUED = "queued"
@@ -22,8 +25,6 @@ class JobState(StrEnum):
     """Cancelled before or while running. Final."""
     EXPIRED = "expired"
     """Its expiry passed before it was started. Final."""
-    DUPLICATE = "duplicate"
-    """Another submission of the same job id was live or recent: not run. Final."""
 
     @property
     def is_final(self) -> bool:

@@ -45,7 +45,7 @@ def call_of(record: JobRecord) -> Call:
         record.lane.queue,
         record.lane.priority,
         job.tenant,
-        record.key,
+        record.key or b"",
         job.created,
         record.timeout,
         job.extra,
