@@ -134,7 +134,8 @@ def _signals(pipeline: Pipeline, withhold: set[str]) -> None:
         first = notes.count("start", what) == 0
         notes.note("start", what, context.attempt)
         if first or what == "reject":
-            raise raised[what]()
+            made = raised[what]
+            raise made()
 
     @pipeline.job("speak", retry=AGAIN_AT_ONCE)
     async def speak_async(context: JobContext, journal: str, what: str) -> None:

@@ -19,6 +19,8 @@ _LOG = structlog.get_logger("headrace.handover")
 _TIMEOUT = 5.0
 """Seconds that one step of a transaction may take before the lane goes on and tries again: far
 below `max.poll.interval.ms`, so that a slow broker never costs the lane its partitions."""
+_LOOK = 1.0
+"""Seconds for the broker to say whether a topic is there."""
 
 
 class End(StrEnum):
@@ -50,6 +52,8 @@ class HandOvers:
         self._make_producer = make_producer
         self._producer: Producer | None = None
         self._refusals: list[str] = []
+        self._doubtful: set[str] = set()
+        """Topics of transactions that failed, until one with them goes through."""
 
     def hand_over(
         self,
@@ -66,8 +70,26 @@ class HandOvers:
                 ownership: so a member that lost its partitions meanwhile is refused.
         """
         self._refusals.clear()
+        topics = {record.topic for record in records}
+        result = self._write(topics, records, offsets, group)
+        if result.end is End.COMMITTED:
+            self._doubtful -= topics
+        else:
+            self._doubtful |= topics
+        return result
+
+    def _write(
+        self,
+        topics: set[str],
+        records: Sequence[HandOver],
+        offsets: Sequence[TopicPartition],
+        group: Any,
+    ) -> HandOverResult:
         try:
             producer = self._ready()
+            missing = self._missing(producer, topics & self._doubtful)
+            if missing:
+                return HandOverResult(End.ABORTED, missing)
             producer.begin_transaction()
         except KafkaException as error:
             return self._failed_to_begin(error)
@@ -85,7 +107,7 @@ class HandOvers:
             return self._abort(producer, str(error))
         # Before the commit, so that what no broker takes ends as a known abort.
         if producer.flush(_TIMEOUT) or self._refusals:
-            silent = f"not stored within {_TIMEOUT:g} s: {', '.join(_topics(records))}"
+            silent = f"not stored within {_TIMEOUT:g} s: {', '.join(sorted(topics))}"
             return self._abort(producer, silent)
         return self._commit(producer)
 
@@ -138,13 +160,17 @@ class HandOvers:
             self._producer = producer
         return self._producer
 
+    def _missing(self, producer: Producer, doubtful: set[str]) -> str:
+        """Look before trying again: a write to a topic that is gone stalls the lane for seconds."""
+        for topic in sorted(doubtful):
+            error = producer.list_topics(topic, timeout=_LOOK).topics[topic].error
+            if error is not None:
+                return f"{topic}: {error.str()}"
+        return ""
+
     def _answered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and error.code() != KafkaError._PURGE_QUEUE:  # noqa: SLF001
             self._refusals.append(f"{message.topic()}: {error.str()}")
 
     def _reason(self, error: str) -> str:
         return "; ".join(self._refusals[:3]) or error
-
-
-def _topics(records: Sequence[HandOver]) -> list[str]:
-    return sorted({record.topic for record in records})
