@@ -169,7 +169,7 @@ def test_a_forgotten_source_ends_its_series() -> None:
     assert ("headrace_buffered_records", frozenset({("lane", LANE)})) not in samples(metrics)
 
 
-@pytest.mark.parametrize("broken", [lambda: [][0], lambda: {("a", "b"): 1.0}])
+@pytest.mark.parametrize("broken", [lambda: next(iter(())), lambda: {("a", "b"): 1.0}])
 def test_a_source_that_fails_leaves_the_others_and_is_counted(
     broken: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

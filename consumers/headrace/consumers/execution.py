@@ -79,6 +79,8 @@ class Settled(NamedTuple):
     handover: HandOver | None = None
     seconds: float = 0.0
     """How long the attempt took; 0 when there was none."""
+    ready: int = 0
+    """When the job was due on its lane, in epoch milliseconds; 0 when it was not run."""
     announcement: bool = False
     """Whether this only tells of a job that still runs, and finishes nothing."""
 
@@ -189,11 +191,12 @@ def _settled(
             transition, handover = _bury(record, reason, error, rules, now)
         case _:
             raise AssertionError(f"{decision} settles nothing")
-    seconds = 0.0
+    seconds, ready = 0.0, 0
     if attempted is not None:
         transition = transition._replace(started=attempted.started, ended=attempted.ended)
         seconds = max(0, attempted.ended - attempted.started) / 1000
-    return Settled(record.assignment, record.offset, transition, handover, seconds)
+        ready = record.headers.due or record.headers.created
+    return Settled(record.assignment, record.offset, transition, handover, seconds, ready)
 
 
 def _come_back(

@@ -1,40 +1,108 @@
-"""What a thread counts of itself: plain numbers on the hot path, read by metrics and the log."""
+"""What a thread counts of itself: plain numbers on the hot path, read by metrics and the log.
 
-from collections import deque
+Counted by the thread that owns them alone; others only read, so nothing here takes a lock that
+another thread could hold for long.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from headrace.consumers.execution import Settled
+from headrace.pipeline.telemetry.metric_list import (
+    HANDOVER_BUCKETS,
+    LATENESS_BUCKETS,
+    RUN_BUCKETS,
+    WAIT_BUCKETS,
+)
+from headrace.pipeline.telemetry.series import Histogram
+from headrace.schemas.transitions import Transition
+
+
+def _handover_histogram() -> Histogram:
+    return Histogram(HANDOVER_BUCKETS)
 
 
 @dataclass(slots=True)
-class LaneFigures:
-    """Counted by the lane's thread alone; others only read."""
+class MemberFigures:
+    """What any member of a consumer group counts."""
 
-    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
-    """By job type and state."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Spent in attempts, by job type."""
-    fenced: int = 0
-    commits: int = 0
-    commit_failures: int = 0
-    handovers: dict[str, int] = field(default_factory=dict)
-    handover_failures: int = 0
-    handover_seconds: float = 0.0
     assigned: int = 0
     revoked: int = 0
     lost_partitions: int = 0
     last_poll: float = 0.0
+    """Monotonic seconds."""
     joined: bool = False
+    commits: int = 0
+    commit_failures: int = 0
+    fenced: int = 0
+    handovers: Counter[str] = field(default_factory=Counter)
+    """By kind, those that landed."""
+    handover_failures: Counter[str] = field(default_factory=Counter)
+    """By kind, each try that did not."""
+    handover_durations: Histogram = field(default_factory=_handover_histogram)
     blocked: str = ""
     """Why hand-overs do not go through, empty when they do."""
 
+    def settled(self, settled: Settled) -> None:
+        """Count what became of a record; only lanes have more to count."""
+
+    def handed_over(self, settled: Iterable[Settled], *, landed: bool) -> None:
+        """Count the end of a transaction."""
+        counts = self.handovers if landed else self.handover_failures
+        counts.update(each.handover.kind for each in settled if each.handover is not None)
+
 
 @dataclass(slots=True)
-class SchedulerFigures(LaneFigures):
-    """What the scheduler's thread counts beyond a group member's figures."""
+class LaneFigures(MemberFigures):
+    """What a lane's thread counts of its jobs."""
 
-    released: int = 0
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By job type and state."""
+    dead: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By job type and reason."""
+    process_deaths: int = 0
+    durations: dict[str, Histogram] = field(default_factory=dict)
+    """Seconds of attempts, by job type."""
+    waits: Histogram = field(default_factory=lambda: Histogram(WAIT_BUCKETS))
+    """Seconds from being due on the lane to the start."""
+    seconds: float = 0.0
+    """Spent in attempts."""
+
+    def settled(self, settled: Settled) -> None:
+        """Count what became of a record."""
+        transition = settled.transition
+        if transition is None:
+            return
+        what = (transition.job_type, transition.state)
+        self.outcomes[what] = self.outcomes.get(what, 0) + 1
+        if transition.reason is not None:
+            self.dead[transition.job_type, transition.reason] += 1
+        if transition.error_type == "ProcessDied":
+            self.process_deaths += 1
+        if transition.started is not None:
+            self._attempted(transition, transition.started, settled)
+
+    def _attempted(self, transition: Transition, started: int, settled: Settled) -> None:
+        durations = self.durations.get(transition.job_type)
+        if durations is None:
+            durations = self.durations[transition.job_type] = Histogram(RUN_BUCKETS)
+        durations.observe(settled.seconds)
+        self.seconds += settled.seconds
+        self.waits.observe(max(0, started - settled.ready) / 1000)
+
+
+@dataclass(slots=True)
+class SchedulerFigures(MemberFigures):
+    """What a scheduler's thread counts."""
+
+    released: Counter[str] = field(default_factory=Counter)
+    """By lane."""
+    hopped: Counter[str] = field(default_factory=Counter)
+    """By the tier that was left."""
     refused: int = 0
     spilled: int = 0
     held: int = 0
     held_bytes: int = 0
-    lateness: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
-    """Seconds from due time to the broker's acknowledgement, of the last releases."""
+    lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_BUCKETS))
+    """Seconds from the due time to the broker's acknowledgement."""

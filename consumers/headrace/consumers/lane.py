@@ -26,6 +26,7 @@ from headrace.consumers.recent import RecentJobs
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
 from headrace.consumers.slots import LaneBuffer, Slots
+from headrace.consumers.transition_log import TransitionLog
 
 _LOG = structlog.get_logger("headrace.lane")
 BUFFER = 1_000
@@ -91,6 +92,11 @@ class LaneThread:
         self.thread = threading.Thread(
             target=self._main, name=f"headrace-lane-{rules.lane.topic}", daemon=True
         )
+
+    @property
+    def transitions(self) -> TransitionLog | None:
+        """Its way to the events topic; None when transitions are switched off."""
+        return self._recorder.transitions
 
     def report(self, record: JobRecord, attempted: Attempted) -> None:
         """Take the result of a started job. From any thread."""

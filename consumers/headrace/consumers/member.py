@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from headrace.consumers.figures import LaneFigures
+from headrace.consumers.figures import MemberFigures
 from headrace.consumers.partitions import OwnedPartition, Partitions, Place
 from headrace.consumers.recording import Recorder
 from headrace.pipeline.errors import LostOffsetError
@@ -57,7 +57,7 @@ class Member:
         make_consumer: MakeConsumer,
         partitions: Partitions,
         recorder: Recorder,
-        figures: LaneFigures,
+        figures: MemberFigures,
         owner: Owner,
     ) -> None:
         self._group = group

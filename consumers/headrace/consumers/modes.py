@@ -8,8 +8,6 @@ from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.settings import WorkerMode, WorkerSettings
 
-THIN_CONCURRENCY = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Duties:
@@ -33,20 +31,14 @@ def duties(
         SettingsError: A name is unknown, a job type shares its queue, or nothing is left to do.
     """
     lanes = tuple(pipeline.topology.lanes())
-    concurrency = settings.worker_concurrency
-    scheduler = settings.enable_scheduler
     match settings.worker_mode:
-        case WorkerMode.THIN:
-            scheduler = True
-            if "worker_concurrency" not in settings.model_fields_set:
-                concurrency = THIN_CONCURRENCY
         case WorkerMode.SPECIALIZED:
             lanes = _of_priorities(lanes, settings.worker_priorities, "HEADRACE_WORKER_PRIORITIES")
         case WorkerMode.JOB_SPECIALIZED:
             lanes = _of_job_types(pipeline, lanes, settings.worker_job_types)
         case WorkerMode.SCHEDULER:
-            return Duties((), concurrency, scheduler=True)
-        case WorkerMode.DEFAULT:
+            return Duties((), settings.slots, scheduler=True)
+        case WorkerMode.DEFAULT | WorkerMode.THIN:
             pass
     if queues:
         lanes = _of_queues(pipeline, lanes, queues)
@@ -58,7 +50,7 @@ def duties(
             f"{', '.join(queues) or 'any'}, priorities {', '.join(priorities) or 'any'}, mode "
             f"{settings.worker_mode}; `headrace topics plan` lists the lanes"
         )
-    return Duties(lanes, concurrency, scheduler)
+    return Duties(lanes, settings.slots, settings.schedules)
 
 
 def _of_priorities(lanes: Iterable[Lane], wanted: Sequence[str], variable: str) -> tuple[Lane, ...]:

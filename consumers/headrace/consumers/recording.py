@@ -21,7 +21,7 @@ from headrace.consumers.backlog import Backlog
 from headrace.consumers.commit import Commit
 from headrace.consumers.commit_metadata import MetadataTooLargeError
 from headrace.consumers.execution import HandOver, Settled
-from headrace.consumers.figures import LaneFigures
+from headrace.consumers.figures import MemberFigures
 from headrace.consumers.handover import End, HandOvers
 from headrace.consumers.partitions import OwnedPartition, Partitions, Place
 from headrace.consumers.records import Assignment
@@ -30,6 +30,9 @@ from headrace.consumers.transition_log import TransitionLog, bounded
 _LOG = structlog.get_logger("headrace.recording")
 COMMIT_INTERVAL = 0.1
 """Seconds between plain commits: what is finished since then is what a crash runs again."""
+RENEWAL_INTERVAL = 6 * 3600.0
+"""Seconds between commits of what has not changed: under KIP-848 offsets expire counting from the
+last commit, even under a live member (`offsets.retention.minutes`, 7 days by default)."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between questions how a transaction has ended."""
 
@@ -54,13 +57,13 @@ class Recorder:
         handovers: HandOvers,
         transitions: TransitionLog | None,
         events: str,
-        figures: LaneFigures,
+        figures: MemberFigures,
         source: str,
     ) -> None:
         self._source = source
         self._partitions = partitions
         self._handovers = handovers
-        self._transitions = transitions
+        self.transitions = transitions
         self._events = events
         self._figures = figures
         self._backlog = Backlog()
@@ -70,6 +73,7 @@ class Recorder:
         self._undecided: list[Settled] = []
         self._committing: dict[Place, tuple[OwnedPartition, Commit]] = {}
         self._next_commit = 0.0
+        self._next_renewal = time.monotonic() + RENEWAL_INTERVAL
         self._membership: Any = None
         self._consumer: Consumer | None = None
 
@@ -99,13 +103,13 @@ class Recorder:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be recorded."""
-        transitions = self._transitions is None or self._transitions.idle
+        transitions = self.transitions is None or self.transitions.idle
         return transitions and not (self._backlog or self._unresolved or self._committing)
 
     @property
     def busy(self) -> bool:
         """Whether an answer is expected within milliseconds."""
-        if self._transitions is not None and not self._transitions.idle:
+        if self.transitions is not None and not self.transitions.idle:
             return True
         return bool(self._committing) or self._backlog.due(time.monotonic())
 
@@ -114,26 +118,26 @@ class Recorder:
         if settled.assignment.closed:
             self._figures.fenced += 1
             return
-        self._count(settled)
+        self._figures.settled(settled)
         if settled.handover is not None:
             self._backlog.add(settled)
-        elif self._transitions is not None:
-            self._transitions.add(settled)
+        elif self.transitions is not None:
+            self.transitions.add(settled)
         else:
             self._finish((settled,))
 
     def announce(self, settled: Settled) -> None:
         """Publish a transition that finishes nothing."""
-        if self._transitions is not None:
-            self._transitions.add(settled)
+        if self.transitions is not None:
+            self.transitions.add(settled)
 
     def step(self) -> None:
         """Do what can be done now without waiting: hand over, publish, finish, commit."""
         now = time.monotonic()
         self._hand_over(now)
-        if self._transitions is not None:
-            self._transitions.publish()
-            self._finish(self._transitions.acknowledged())
+        if self.transitions is not None:
+            self.transitions.publish()
+            self._finish(self.transitions.acknowledged())
         if now >= self._next_commit:
             self._next_commit = now + COMMIT_INTERVAL
             self._commit()
@@ -200,17 +204,6 @@ class Recorder:
         place = (assignment.topic, assignment.partition)
         self._partitions.owned[place].ledger.finish(offset)
 
-    def _count(self, settled: Settled) -> None:
-        transition = settled.transition
-        if transition is None:
-            return
-        figures = self._figures
-        what = (transition.job_type, transition.state)
-        figures.outcomes[what] = figures.outcomes.get(what, 0) + 1
-        if settled.seconds:
-            spent = figures.seconds.get(transition.job_type, 0.0)
-            figures.seconds[transition.job_type] = spent + settled.seconds
-
     def _finish(self, stored: Iterable[Settled]) -> None:
         for settled in stored:
             if settled.announcement:
@@ -220,8 +213,9 @@ class Recorder:
     def _commit(self) -> None:
         assert self._consumer is not None
         positions: list[TopicPartition] = []
+        renew = self._renewal_is_due()
         for place, owned in self._partitions.owned.items():
-            commit = self._next(owned)
+            commit = self._next(owned, renew=renew)
             if commit is not None:
                 self._committing[place] = (owned, commit)
                 positions.append(owned.position(commit))
@@ -237,9 +231,18 @@ class Recorder:
         for place in places:
             self._committing.pop(place, None)
 
-    def _next(self, owned: OwnedPartition, handing_over: Sequence[int] = ()) -> Commit | None:
+    def _renewal_is_due(self) -> bool:
+        now = time.monotonic()
+        due = now >= self._next_renewal
+        if due:
+            self._next_renewal = now + RENEWAL_INTERVAL
+        return due
+
+    def _next(
+        self, owned: OwnedPartition, handing_over: Sequence[int] = (), *, renew: bool = False
+    ) -> Commit | None:
         try:
-            return owned.ledger.commit(handing_over)
+            return owned.ledger.commit(handing_over, renew=renew)
         except MetadataTooLargeError as error:
             _LOG.debug("a commit waits for running jobs", place=owned.place, why=str(error))
             return None
@@ -255,14 +258,14 @@ class Recorder:
         if not chosen:
             return
         records = [settled.handover for settled in chosen if settled.handover is not None]
-        if self._transitions is not None:
+        if self.transitions is not None:
             told = [settled.transition for settled in chosen if settled.transition is not None]
             records += [
                 HandOver("transition", self._events, None, payload, []) for payload in bounded(told)
             ]
         positions = [owned.position(commit) for owned, commit in commits]
         result = self._handovers.hand_over(records, positions, self._membership)
-        self._figures.handover_seconds += time.monotonic() - now
+        self._figures.handover_durations.observe(time.monotonic() - now)
         self._ended(result.end, result.reason, chosen, commits)
 
     def _choose(self, now: float) -> tuple[list[Settled], _Commits]:
@@ -287,13 +290,12 @@ class Recorder:
         match end:
             case End.COMMITTED:
                 self._settle(commits, landed=True)
-                for settled in chosen:
-                    kind = settled.handover.kind if settled.handover else ""
-                    self._figures.handovers[kind] = self._figures.handovers.get(kind, 0) + 1
+                self._figures.handed_over(chosen, landed=True)
                 self._backlog.went_through()
                 self._unblock()
             case End.ABORTED:
                 self._settle(commits, landed=False)
+                self._figures.handed_over(chosen, landed=False)
                 self._backlog.failed(chosen, time.monotonic())
                 self._block(reason)
             case End.UNKNOWN:
@@ -349,7 +351,6 @@ class Recorder:
         self._figures.blocked = ""
 
     def _block(self, reason: str) -> None:
-        self._figures.handover_failures += 1
         if not self._figures.blocked:
             _LOG.warning(
                 "a hand-over to the delay tiers or dead letters failed: its partition waits, "

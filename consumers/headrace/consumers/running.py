@@ -79,7 +79,10 @@ class Runner:
             if not isinstance(prepared, dict):
                 return prepared
             context = self._context(job_type, call, watch)
-            return self._success(job_type, self.invocation(job_type, context, prepared)())
+            value = self.invocation(job_type, context, prepared)()
+            for child in context.submitted if context is not None else ():
+                child.confirm()
+            return self._success(job_type, value)
         except BaseException as error:
             return _failure(error)
 
@@ -93,7 +96,10 @@ class Runner:
             if not isinstance(prepared, dict):
                 return prepared
             context = self._context(job_type, call, watch)
-            return self._success(job_type, await self.invocation(job_type, context, prepared)())
+            value = await self.invocation(job_type, context, prepared)()
+            for child in context.submitted if context is not None else ():
+                await child
+            return self._success(job_type, value)
         except asyncio.CancelledError:
             raise
         except BaseException as error:

@@ -256,8 +256,8 @@ class Scheduler:
             self._unanswered -= 1
             if error is None:
                 self._recorder.finish(record.assignment, record.offset)
-                self.figures.released += 1
-                self.figures.lateness.append(max(0.0, now - record.due) / 1000)
+                self.figures.released[record.job.lane] += 1
+                self.figures.lateness.observe(max(0.0, now - record.due) / 1000)
             else:
                 self._refuse(record, error.str())
 
@@ -276,6 +276,7 @@ class Scheduler:
     def _hop_what_has_waited(self, now: int) -> None:
         for hand in self._in_hand.values():
             for record in hand.take_over(now, _BATCH):
+                self.figures.hopped[self._tiers[record.assignment.topic].name] += 1
                 self._hop(record, now)
 
     def _hop(self, record: DelayedRecord, now: int, tier: Tier | None = None) -> None:

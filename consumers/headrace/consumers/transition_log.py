@@ -30,6 +30,7 @@ class TransitionLog:
         self._pending: deque[Settled] = deque()
         self._answers: deque[tuple[Sequence[Settled], KafkaError | None]] = deque()
         self.unanswered = 0
+        self.published = 0
         self.failures = 0
 
     def add(self, settled: Settled) -> None:
@@ -67,9 +68,10 @@ class TransitionLog:
             batch, error = self._answers.popleft()
             self.unanswered -= 1
             if error is None:
+                self.published += len(batch)
                 stored.extend(batch)
             else:
-                self.failures += 1
+                self.failures += len(batch)
                 self._pending.extend(batch)
         return stored
 

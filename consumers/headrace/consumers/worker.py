@@ -85,6 +85,7 @@ class Worker:
         self.stopping = threading.Event()
         self.ended = threading.Event()
         self.lost_threads = 0
+        self.lost_threads_ever = 0
         self._producer = make_producer(self.options.kafka, self.options.producing)
         self._submitter = LazySubmitter(pipeline, self.options.kafka)
         self._runner = Runner(
@@ -234,6 +235,7 @@ class Worker:
 
     def _on_lost_threads(self, lost: int) -> None:
         if lost > self.lost_threads:
+            self.lost_threads_ever += lost - self.lost_threads
             _LOG.warning(
                 "a job is over its time and its thread cannot be stopped: written off",
                 lost_threads=lost,

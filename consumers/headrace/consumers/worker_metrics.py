@@ -17,6 +17,7 @@ from headrace.consumers.worker import Worker
 from headrace.pipeline.queues import Pool
 from headrace.pipeline.telemetry.metric_list import JobOutcome, Metric
 from headrace.pipeline.telemetry.metrics import LabelValues, Metrics
+from headrace.pipeline.telemetry.series import Histogram
 from headrace.pipeline.telemetry.system_metrics import Figures
 from headrace.schemas.states import JobState
 
@@ -43,6 +44,19 @@ def register(metrics: Metrics, worker: Worker) -> None:
     metrics.register_collector(Metric.REBALANCES, lambda: _rebalances(lanes))
     metrics.register_collector(Metric.HANDOVERS, lambda: _handovers(lanes))
     metrics.register_collector(Metric.POLL_AGE, lambda: _poll_ages(lanes))
+    metrics.register_collector(Metric.DEAD_JOBS, lambda: _dead(lanes, known))
+    metrics.register_collector(Metric.TRANSITIONS, lambda: _transitions(lanes))
+    metrics.register_collector(Metric.LOST_THREADS, lambda: {(): worker.lost_threads_ever})
+    deaths = Metric.PROCESS_DEATHS
+    metrics.register_collector(deaths, lambda: {(): sum(_deaths(lane) for lane in lanes)})
+    metrics.register_histograms(Metric.JOB_DURATION, lambda: _durations(lanes))
+    metrics.register_histograms(
+        Metric.JOB_WAIT, lambda: {(_topic(lane),): lane.figures.waits for lane in lanes}
+    )
+    metrics.register_histograms(
+        Metric.HANDOVER_DURATION,
+        lambda: {(_topic(lane),): lane.figures.handover_durations for lane in lanes},
+    )
     of_lane: Mapping[object, Callable[[LaneThread], float]] = {
         Metric.JOBS_IN_FLIGHT: lambda lane: lane.buffer.running,
         Metric.BUFFERED_RECORDS: lambda lane: len(lane.buffer),
@@ -63,6 +77,9 @@ def register_scheduler(metrics: Metrics, figures: SchedulerFigures) -> None:
     metrics.register_collector(Metric.HELD_RECORDS, lambda: {(): figures.held})
     metrics.register_collector(Metric.HELD_BYTES, lambda: {(): figures.held_bytes})
     metrics.register_collector(Metric.SPILLED, lambda: {(): figures.spilled})
+    metrics.register_collector(Metric.RELEASED, lambda: _by_name(figures.released))
+    metrics.register_collector(Metric.HOPPED, lambda: _by_name(figures.hopped))
+    metrics.register_histograms(Metric.LATENESS, lambda: {(): figures.lateness})
 
 
 class WorkerTotals:
@@ -92,7 +109,7 @@ class WorkerTotals:
                 states[state] += count
         succeeded = states[JobState.SUCCEEDED.value]
         failed = sum(states[state] for state in _FAILED)
-        run = sum(sum(lane.figures.seconds.copy().values()) for lane in lanes)
+        run = sum(lane.figures.seconds for lane in lanes)
         slots = sum(count for count, _ in _pools(self._worker).values())
         return Figures(
             processed=succeeded + failed,
@@ -145,11 +162,48 @@ def _rebalances(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
 
 
 def _handovers(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    values: dict[LabelValues, float] = {}
+    for lane in lanes:
+        ends = (("ok", lane.figures.handovers), ("failed", lane.figures.handover_failures))
+        for end, counts in ends:
+            values |= {(_topic(lane), kind, end): count for kind, count in counts.copy().items()}
+    return values
+
+
+def _dead(lanes: Iterable[LaneThread], known: frozenset[str]) -> Mapping[LabelValues, float]:
+    values: dict[LabelValues, float] = defaultdict(float)
+    for lane in lanes:
+        for (job_type, reason), count in lane.figures.dead.copy().items():
+            values[_topic(lane), job_type if job_type in known else _UNKNOWN, reason] += count
+    return values
+
+
+def _transitions(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    logs = [lane.transitions for lane in lanes if lane.transitions is not None]
     return {
-        (lane.rules.lane.topic, kind, "ok"): count
-        for lane in lanes
-        for kind, count in lane.figures.handovers.copy().items()
+        ("ok",): sum(log.published for log in logs),
+        ("failed",): sum(log.failures for log in logs),
     }
+
+
+def _durations(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, Histogram]:
+    return {
+        (_topic(lane), job_type): histogram
+        for lane in lanes
+        for job_type, histogram in lane.figures.durations.copy().items()
+    }
+
+
+def _deaths(lane: LaneThread) -> int:
+    return lane.figures.process_deaths
+
+
+def _topic(lane: LaneThread) -> str:
+    return lane.rules.lane.topic
+
+
+def _by_name(counts: Mapping[str, int]) -> Mapping[LabelValues, float]:
+    return {(name,): count for name, count in dict(counts).items()}
 
 
 def _poll_ages(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:

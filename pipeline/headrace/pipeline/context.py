@@ -1,6 +1,6 @@
 """What a handler is told about the job that it runs, and what it may ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -18,6 +18,10 @@ class Submission(Protocol):
 
     def confirm(self, timeout: float | None = None) -> object:
         """Wait until the broker has the job."""
+        ...
+
+    def __await__(self) -> Generator[Any, None, object]:
+        """Await the same."""
         ...
 
 
@@ -76,6 +80,7 @@ class JobContext:
     state: Any = None
     submitter: Submitter = field(default_factory=NoSubmitter, repr=False)
     stopping: bool = field(default=False, repr=False)
+    submitted: list[Submission] = field(default_factory=list, repr=False)
 
     @property
     def log(self) -> Any:
@@ -97,9 +102,12 @@ class JobContext:
     def submit(self, job: Job[Any], **options: Any) -> Submission:
         """Publish a child job; the options are those of `Producer.submit`.
 
-        The child is sent even when this attempt fails later: give it a `dedup_key` made from
-        `self.id` when it must not be doubled by a retry.
+        An attempt that returns has succeeded only when the broker has all its children: so none
+        is lost if the worker dies. A child is sent even when the attempt fails later: give it a
+        `dedup_key` made from `self.id` when it must not be doubled by a retry.
         """
         if self.tenant is not None:
             options.setdefault("tenant", self.tenant)
-        return self.submitter.submit(job, **options)
+        submission = self.submitter.submit(job, **options)
+        self.submitted.append(submission)
+        return submission

@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Protocol
 
 from headrace.console.process.part import Part, Service
-from headrace.consumers.figures import LaneFigures
+from headrace.consumers.figures import MemberFigures
 from headrace.pipeline.telemetry.health import CheckResult
 
 
 class Member(Service, Protocol):
     """A service whose threads poll consumer groups."""
 
-    def figures(self) -> Mapping[str, LaneFigures]:
+    def figures(self) -> Mapping[str, MemberFigures]:
         """What its threads count, by group."""
         ...
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from headrace.consumers import worker_metrics
-from headrace.consumers.figures import LaneFigures
+from headrace.consumers.figures import MemberFigures
 from headrace.consumers.scheduler import Scheduler, SchedulerOptions
 from headrace.consumers.worker import Worker, WorkerOptions
 from headrace.pipeline.queues import Lane
@@ -61,7 +61,7 @@ class WorkerService:
         """Drain, or give back what runs `at_once`."""
         self._worker.stop(at_once=at_once)
 
-    def figures(self) -> Mapping[str, LaneFigures]:
+    def figures(self) -> Mapping[str, MemberFigures]:
         """What each lane's thread counts."""
         return {lane.topic: thread.figures for lane, thread in self._worker.lanes.items()}
 
@@ -101,7 +101,7 @@ class SchedulerService:
         """Commit and leave; what is held is read again by whoever comes next."""
         self._scheduler.stop(at_once=at_once)
 
-    def figures(self) -> Mapping[str, LaneFigures]:
+    def figures(self) -> Mapping[str, MemberFigures]:
         """What its thread counts."""
         return {self._group: self._scheduler.figures}
 

@@ -34,6 +34,7 @@ from headrace.pipeline.telemetry.series import Counter, Gauge, Histogram
 
 LabelValues = tuple[str, ...]
 Read = Callable[[], Mapping[LabelValues, float]]
+ReadHistograms = Callable[[], Mapping[LabelValues, Histogram]]
 """Gives the value of each label set; label values in the order of the metric's labels."""
 
 _LOG = logging.getLogger("headrace.metrics")
@@ -54,6 +55,7 @@ class Metrics:
         self._children: defaultdict[str, dict[LabelValues, Counter | Gauge | Histogram]]
         self._children = defaultdict(dict)
         self._sources: defaultdict[str, list[Read]] = defaultdict(list)
+        self._histograms: defaultdict[str, list[ReadHistograms]] = defaultdict(list)
         self.child(
             Metric.BUILD_INFO, version=_version(), python=platform.python_version(), role=role
         ).set(1)
@@ -87,6 +89,11 @@ class Metrics:
         with self._lock:
             self._sources[spec.name].append(read)
 
+    def register_histograms(self, spec: HistogramSpec, read: ReadHistograms) -> None:
+        """Show histograms that a thread keeps for itself; `read` is called at each scrape."""
+        with self._lock:
+            self._histograms[spec.name].append(read)
+
     def unregister_collector(self, spec: CounterSpec | GaugeSpec, read: Read) -> None:
         """Forget a `read`, as when its lane has stopped. Its series end.
 
@@ -105,7 +112,7 @@ class Metrics:
         sampled = {spec: self._read_sources(spec) for spec in ALL_METRICS}
         for spec, values in sampled.items():
             family = _family(spec)
-            for labels, series in self._children_of(spec).items():
+            for labels, series in (self._children_of(spec) | self._kept_elsewhere(spec)).items():
                 if isinstance(series, Histogram):
                     _add_histogram(family, labels, series)
                 else:
@@ -118,6 +125,11 @@ class Metrics:
     def _children_of(self, spec: MetricSpec) -> dict[LabelValues, Counter | Gauge | Histogram]:
         with self._lock:
             return dict(self._children.get(spec.name, {}))
+
+    def _kept_elsewhere(self, spec: MetricSpec) -> dict[LabelValues, Counter | Gauge | Histogram]:
+        with self._lock:
+            sources = list(self._histograms.get(spec.name, ()))
+        return {labels: series for read in sources for labels, series in read().items()}
 
     def _read_sources(self, spec: MetricSpec) -> dict[LabelValues, float]:
         with self._lock:
