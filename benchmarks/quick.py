@@ -111,7 +111,7 @@ def bare(bootstrap: str) -> Figures:
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
             "compression.type": "lz4",
-            "linger.ms": 2,
+            "linger.ms": 1,
             "queue.buffering.max.messages": 1_000_000,
         }
     )

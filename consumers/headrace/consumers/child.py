@@ -20,6 +20,7 @@ from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.loading import load_pipeline
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.producers import Producer, Receipt
 
 
@@ -41,6 +42,7 @@ class LazySubmitter:
     def __init__(self, pipeline: Pipeline, kafka: KafkaSettings) -> None:
         self._pipeline = pipeline
         self._kafka = kafka
+        self.metrics: Metrics | None = None
         self._producer: Producer | None = None
         self._lock = threading.Lock()
 
@@ -48,7 +50,7 @@ class LazySubmitter:
         """Publish `job`, as `Producer.submit` does."""
         with self._lock:
             if self._producer is None:
-                self._producer = Producer(self._pipeline, kafka=self._kafka)
+                self._producer = Producer(self._pipeline, kafka=self._kafka, metrics=self.metrics)
         return self._producer.submit(job, **options)
 
     def flush(self) -> None:

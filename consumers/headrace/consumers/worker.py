@@ -87,12 +87,12 @@ class Worker:
         self.lost_threads = 0
         self.lost_threads_ever = 0
         self._producer = make_producer(self.options.kafka, self.options.producing)
-        self._submitter = LazySubmitter(pipeline, self.options.kafka)
+        self.submitter = LazySubmitter(pipeline, self.options.kafka)
         self._runner = Runner(
             pipeline,
             known_schemas(pipeline, self.options.kafka),
             self.options.settings.worker_max_result_bytes,
-            submitter=self._submitter,
+            submitter=self.submitter,
         )
         self._executors: dict[str, Executor] = {}
         self.shared = Slots(concurrency, self._start_shared)
@@ -165,7 +165,7 @@ class Worker:
         for executor in self._executors.values():
             executor.stop(at_once=any(lane.thread.is_alive() for lane in self.lanes.values()))
         self._producer.flush(5)
-        self._submitter.close()
+        self.submitter.close()
         self.ended.set()
         _LOG.info("worker stopped", worker=self.name)
 

@@ -39,6 +39,7 @@ def register(metrics: Metrics, worker: Worker) -> None:
     """Show the worker's lanes and slots in the metrics of its process."""
     lanes = tuple(worker.lanes.values())
     known = frozenset(worker.pipeline.job_types)
+    worker.submitter.metrics = metrics
     metrics.register_collector(Metric.JOBS, lambda: _jobs(lanes, known))
     metrics.register_collector(Metric.COMMITS, lambda: _commits(lanes))
     metrics.register_collector(Metric.REBALANCES, lambda: _rebalances(lanes))

@@ -15,11 +15,13 @@ from headrace.pipeline.kafka import make_producer
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
+from headrace.pipeline.telemetry.metric_list import Metric
+from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.pipeline.topology import tier_for
 from headrace.producers.errors import DeliveryError, PayloadTooLargeError, SubmitError
 from headrace.producers.options import SubmitOptions, lane_for
 from headrace.producers.preparation import Preparation
-from headrace.producers.receipt import Answers, Receipt
+from headrace.producers.receipt import Answers, Counts, Receipt
 from headrace.schemas import headers
 from headrace.schemas.ids import dedup_job_id, new_job_id
 
@@ -40,6 +42,8 @@ class Producer:
         kafka: Where Kafka is; from the environment when not given.
         settings: How to publish; from the environment when not given.
         on_error: Told of every job that could not be delivered, in the background thread.
+        metrics: Where submissions are counted; `Metrics(prometheus_client.REGISTRY, role="…")`
+            shows them beside a service's own.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -52,6 +56,7 @@ class Producer:
         kafka: KafkaSettings | None = None,
         settings: ProducerSettings | None = None,
         on_error: Callable[[DeliveryError], None] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.pipeline = pipeline
         kafka = kafka or load(KafkaSettings)
@@ -60,6 +65,8 @@ class Producer:
         self._client = make_producer(kafka, self._settings)
         self._preparation = Preparation(pipeline, kafka, self._settings)
         self._templates: dict[tuple[str, str], tuple[tuple[str, bytes | None], ...]] = {}
+        self._metrics = metrics
+        self._counts: dict[tuple[str, str], Counts] = {}
         self._closed = threading.Event()
         self._poller = threading.Thread(
             target=self._poll, name=f"headrace-producer-{pipeline.name}", daemon=True
@@ -192,9 +199,21 @@ class Producer:
         self._preparation.ensure(lane, job)
         self._check_size(job, lane, payload, key, record_headers)
         topic = self._topic(lane, due, now)
-        receipt = Receipt(job_id, topic, self._answers)
+        receipt = Receipt(job_id, topic, self._answers, self._counts_of(job, lane))
         self._produce(topic, payload, key, record_headers, receipt.delivered)
         return receipt
+
+    def _counts_of(self, job: Job[Any], lane: Lane) -> Counts | None:
+        if self._metrics is None:
+            return None
+        known = (job.job_type, lane.topic)
+        if known not in self._counts:
+            child = self._metrics.child
+            self._counts[known] = Counts(
+                child(Metric.SUBMITTED, lane=lane.topic, job_type=job.job_type),
+                child(Metric.DELIVERY_FAILURES, lane=lane.topic),
+            )
+        return self._counts[known]
 
     def _job_id(self, job: Job[Any], options: SubmitOptions) -> str:
         if options.dedup_key is None:
@@ -278,6 +297,8 @@ class Producer:
                 raise SubmitError(f"{topic} takes no job: {error}") from error
 
     def _wait_for_room(self, topic: str, deadline: float | None) -> float:
+        if deadline is None and self._metrics is not None:
+            self._metrics.child(Metric.QUEUE_FULL_WAITS).inc()
         now = time.monotonic()
         bound = to_milliseconds(self._settings.producer_queue_timeout) / 1000
         if deadline is not None and now >= deadline:

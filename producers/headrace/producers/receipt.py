@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message
 
+from headrace.pipeline.telemetry.series import Counter
 from headrace.producers.errors import DeliveryError
 
 
@@ -21,6 +22,13 @@ class Position:
     offset: int
 
 
+class Counts(NamedTuple):
+    """Where the answers for one job type on one lane are counted."""
+
+    submitted: Counter
+    failed: Counter
+
+
 class Receipt:
     """What `submit` gives back at once; the broker's answer comes later.
 
@@ -29,12 +37,15 @@ class Receipt:
         topic: The lane, or the delay tier, that the job was sent to.
     """
 
-    __slots__ = ("_answers", "_error", "_place", "_waiters", "job_id", "topic")
+    __slots__ = ("_answers", "_counts", "_error", "_place", "_waiters", "job_id", "topic")
 
-    def __init__(self, job_id: str, topic: str, answers: "Answers") -> None:
+    def __init__(
+        self, job_id: str, topic: str, answers: "Answers", counts: "Counts | None" = None
+    ) -> None:
         self.job_id = job_id
         self.topic = topic
         self._answers = answers
+        self._counts = counts
         self._place: tuple[int, int] | None = None
         self._error: DeliveryError | None = None
         self._waiters: list[Callable[[], object]] | None = None
@@ -95,6 +106,8 @@ class Receipt:
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take the broker's answer. Called by the Kafka client."""
+        if self._counts is not None:
+            (self._counts.submitted if error is None else self._counts.failed).inc()
         if error is None:
             self._place = (message.partition() or 0, message.offset() or 0)
         else:

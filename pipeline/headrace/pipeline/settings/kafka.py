@@ -188,7 +188,7 @@ class ProducerSettings(Settings):
     )
 
     producer_linger: Duration = Field(
-        default=timedelta(milliseconds=2),
+        default=timedelta(milliseconds=1),
         description="How long a record waits for company in its batch.",
     )
     producer_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(

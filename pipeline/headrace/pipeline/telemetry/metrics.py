@@ -44,8 +44,9 @@ class Metrics:
     """All series of one process. Make one per process and pass it on.
 
     Args:
-        registry: What `/metrics` exposes; a new one when not given. The process's memory, CPU
-            time and open files (`process_*`) are added to it.
+        registry: What `/metrics` exposes, such as a service's own `prometheus_client.REGISTRY`;
+            a new one when not given, to which the process's memory, CPU time and open files
+            (`process_*`) are added.
         role: What the process is, for `headrace_build_info`.
     """
 
@@ -60,7 +61,8 @@ class Metrics:
             Metric.BUILD_INFO, version=_version(), python=platform.python_version(), role=role
         ).set(1)
         self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        if registry is None:
+            ProcessCollector(registry=self.registry)
 
     @overload
     def child(self, spec: CounterSpec, **labels: str) -> Counter: ...
