@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from benchmarks.quick_pipeline import RETRY_WAIT, bench, flaky, noop, noop_plain, ping
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
+from benchmarks.quick_pipeline import RETRY_WAIT, bench, flaky, noop, noop_plain, ping
 from headrace import producers
 from headrace.pipeline import broker
 from headrace.pipeline.kafka import make_admin

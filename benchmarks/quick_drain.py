@@ -7,7 +7,6 @@ import threading
 import time
 
 from benchmarks.quick_pipeline import bench
-
 from headrace.consumers.worker import Worker, WorkerOptions
 
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from tests.conftest import KAFKA_IMAGE, container_environment
 
 from headrace.pipeline.broker import pins
+from tests.conftest import KAFKA_IMAGE, container_environment
 
 
 @pytest.mark.kafka

@@ -6,12 +6,12 @@ import types
 from typing import Any
 
 import pytest
-from tests.processors.test_job_history import Lived
 from typer.testing import CliRunner
 
 from headrace.console.main import app
 from headrace.pipeline.errors import KafkaUnavailableError, SettingsError
 from headrace.processors.errors import NotFoundError
+from tests.processors.test_job_history import Lived
 
 pytestmark = pytest.mark.kafka
 MODULE = "views_of_a_shop"

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.consumers import executor_samples
-from tests.consumers.executor_samples import samples
-
 from headrace.consumers.child import ChildSetup
 from headrace.consumers.executors import (
     AsyncExecutor,
@@ -24,6 +21,8 @@ from headrace.pipeline import Lane, Pipeline
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.settings import KafkaSettings
 from headrace.schemas.headers import JobHeaders
+from tests.consumers import executor_samples
+from tests.consumers.executor_samples import samples
 
 LANE = Lane("samples", "default", "normal")
 SCHEMAS = known_schemas(samples, KafkaSettings(bootstrap_servers="127.0.0.1:1"))

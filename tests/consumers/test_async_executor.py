@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.consumers import executor_samples
-from tests.consumers.executor_bench import LONG, Bench, make, runner
 
 from headrace.consumers.executors import AsyncExecutor
 from headrace.consumers.outcomes import Failed, Interrupted, TimedOut
 from headrace.pipeline import DeclarationError, Pipeline
+from tests.consumers import executor_samples
+from tests.consumers.executor_bench import LONG, Bench, make, runner
 
 
 @pytest.fixture

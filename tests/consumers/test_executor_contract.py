@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from tests.consumers.executor_bench import MAX_RESULT, Bench, make
 
 from headrace.consumers.outcomes import (
     Failed,
@@ -16,6 +15,7 @@ from headrace.consumers.outcomes import (
     TimedOut,
     Undecodable,
 )
+from tests.consumers.executor_bench import MAX_RESULT, Bench, make
 
 KINDS = {
     "async": ("async", "async"),

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.consumers import executor_samples
-from tests.consumers.executor_bench import LONG, Bench, child_setup, make
 
 from headrace.consumers.executors import ProcessExecutor
 from headrace.consumers.outcomes import (
@@ -20,6 +18,8 @@ from headrace.consumers.outcomes import (
     TimedOut,
     Unavailable,
 )
+from tests.consumers import executor_samples
+from tests.consumers.executor_bench import LONG, Bench, child_setup, make
 
 
 @pytest.fixture

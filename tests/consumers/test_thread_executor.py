@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.consumers import executor_samples
-from tests.consumers.executor_bench import LONG, Bench, make
 
 from headrace.consumers.outcomes import Failed, Interrupted, Succeeded, TimedOut
+from tests.consumers import executor_samples
+from tests.consumers.executor_bench import LONG, Bench, make
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 import pytest
-from examples.source_audit.readback import EVENTS, ends
 
+from examples.source_audit.readback import EVENTS, ends
 from headrace.pipeline import broker, settings
 from headrace.pipeline.kafka import make_reader
 from headrace.pipeline.settings import KafkaSettings

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from examples.source_audit import plain, readback, report
 from examples.source_audit.audit import Outcome
 from examples.source_audit.compare import Audit, differences
@@ -15,8 +17,6 @@ from examples.source_audit.measure import UnparsableError, measure
 from examples.source_audit.options import Options, parse
 from examples.source_audit.readback import Account, Standing
 from examples.source_audit.submission import Submitted, find_files
-from rich.console import Console
-
 from headrace.pipeline import Reject
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.settings import KafkaSettings

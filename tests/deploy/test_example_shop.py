@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from examples.shop import bank, pictures
 from examples.shop.jobs import capture_payment, make_thumbnail, send_email, shop
-
 from headrace.pipeline import JobContext, Reject
 from headrace.pipeline.retry import qualified_names
 

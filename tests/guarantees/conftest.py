@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.support.jobs import Journal
 from tests.support.stage import Stage
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message
-from tests.support import jobs
-from tests.support.jobs import Journal
-from tests.support.stage import Stage, headers_of, wait_until
 
 from headrace.consumers import retry
 from headrace.consumers.worker import Worker
 from headrace.schemas import headers
 from headrace.schemas.ids import new_job_id
 from headrace.schemas.states import DeadReason, JobState
+from tests.support import jobs
+from tests.support.jobs import Journal
+from tests.support.stage import Stage, headers_of, wait_until
 
 pytestmark = pytest.mark.kafka
 

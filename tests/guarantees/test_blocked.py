@@ -6,10 +6,10 @@ that the job is gone; or everything stands still for the sake of one; or nobody 
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from tests.support.jobs import Journal
-from tests.support.stage import Stage, wait_until
 
 from headrace.schemas.states import JobState
+from tests.support.jobs import Journal
+from tests.support.stage import Stage, wait_until
 
 pytestmark = pytest.mark.kafka
 LANES = ["default.normal"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from headrace.pipeline import broker
+from headrace.pipeline.broker import BrokerState
 from headrace.schemas.states import JobState
 from tests.guarantees.conftest import new_stage
 from tests.support.stage import wait_until
@@ -49,11 +50,13 @@ def test_work_goes_on_when_a_killed_broker_is_back(
             ]
             wait_until("it is in the middle", lambda: journal.count("start") >= 150)
             os.kill(own_broker.pid, signal.SIGKILL)
+            folder = own_broker.directory
+            wait_until("it is dead", lambda: broker.status(folder).state is BrokerState.CRASHED)
             receipts += [
                 producer.submit(work.job(journal=journal.path, tag=f"meanwhile-{number}"))
                 for number in range(50)
             ]
-            again = broker.start(broker.BrokerOptions(directory=own_broker.directory))
+            again = broker.start(broker.BrokerOptions(directory=folder))
             assert again.bootstrap == own_broker.bootstrap
             producer.flush(30)
         wanted = {receipt.job_id for receipt in receipts}

@@ -13,12 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.guarantees.conftest import new_stage
-from tests.support.jobs import Journal
-from tests.support.stage import PATIENCE, Stage, headers_of, wait_until
 
 from headrace.schemas import headers
 from headrace.schemas.states import JobState
+from tests.guarantees.conftest import new_stage
+from tests.support.jobs import Journal
+from tests.support.stage import PATIENCE, Stage, headers_of, wait_until
 
 pytestmark = pytest.mark.kafka
 WORKER = ("worker", "--queue", "default", "--priority", "normal", "--concurrency", "8")

@@ -11,11 +11,11 @@ from datetime import timedelta
 
 import pytest
 from confluent_kafka import Message
-from tests.support.jobs import Journal
-from tests.support.stage import Stage, wait_until
 
 from headrace.schemas import headers
 from headrace.schemas.states import JobState
+from tests.support.jobs import Journal
+from tests.support.stage import Stage, wait_until
 
 pytestmark = pytest.mark.kafka
 LANES = ["default.normal"]

@@ -13,12 +13,12 @@ from datetime import timedelta
 
 import fastavro
 import pytest
-from tests.support.jobs import Journal
-from tests.support.stage import Stage, headers_of, wait_until
 
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.schemas import headers
 from headrace.schemas.states import DeadReason, JobState
+from tests.support.jobs import Journal
+from tests.support.stage import Stage, headers_of, wait_until
 
 pytestmark = pytest.mark.kafka
 

@@ -7,11 +7,11 @@ from the beginning, which runs a week of jobs again, or from the end, which neve
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from tests.support.jobs import Journal
-from tests.support.stage import Stage, wait_until
 
 from headrace.pipeline.errors import LostOffsetError
 from headrace.schemas.states import JobState
+from tests.support.jobs import Journal
+from tests.support.stage import Stage, wait_until
 
 pytestmark = pytest.mark.kafka
 LANES = ["default.normal"]

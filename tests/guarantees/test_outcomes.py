@@ -8,10 +8,10 @@ it; a wait that the handler asked for counts as an attempt, or starts too early.
 from collections.abc import Iterator
 
 import pytest
-from tests.support.jobs import Journal
-from tests.support.stage import Stage, wait_until
 
 from headrace.schemas.states import DeadReason, JobState
+from tests.support.jobs import Journal
+from tests.support.stage import Stage, wait_until
 
 pytestmark = pytest.mark.kafka
 ASKED = 300_000_000

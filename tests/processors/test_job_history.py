@@ -15,13 +15,6 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka import Producer as RawProducer
 from confluent_kafka.admin import AdminClient
-from tests.processors.view_shop import (
-    kafka_settings,
-    make_shop,
-    make_topics,
-    scheduling,
-    working,
-)
 
 from headrace.consumers import commit_metadata
 from headrace.consumers.commit_metadata import CommitMetadata
@@ -36,6 +29,13 @@ from headrace.processors.job_view import JobView
 from headrace.producers import Producer
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import Transition, encode_batch
+from tests.processors.view_shop import (
+    kafka_settings,
+    make_shop,
+    make_topics,
+    scheduling,
+    working,
+)
 
 pytestmark = pytest.mark.kafka
 T = TypeVar("T")

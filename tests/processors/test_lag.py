@@ -7,14 +7,6 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka import Producer as RawProducer
 from confluent_kafka.admin import AdminClient
-from tests.processors.test_job_history import eventually
-from tests.processors.view_shop import (
-    kafka_settings,
-    make_shop,
-    make_topics,
-    scheduling,
-    working,
-)
 
 from headrace.consumers import commit_metadata
 from headrace.consumers.commit_metadata import CommitMetadata
@@ -25,6 +17,14 @@ from headrace.processors import lag as lag_module
 from headrace.processors.lag import LagReader
 from headrace.processors.lag_report import LagReport, TopicLag
 from headrace.producers import Producer
+from tests.processors.test_job_history import eventually
+from tests.processors.view_shop import (
+    kafka_settings,
+    make_shop,
+    make_topics,
+    scheduling,
+    working,
+)
 
 pytestmark = pytest.mark.kafka
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field, model_validator
-from tests.schemas.codec_samples import Address, Colour, NoSchemas, Parcel, Size, codec_of
 
 from headrace.schemas.codec import (
     RecordCodec,
@@ -17,6 +16,7 @@ from headrace.schemas.codec import (
     record_codec_from_schema,
 )
 from headrace.schemas.errors import ArgumentError, UndecodableError
+from tests.schemas.codec_samples import Address, Colour, NoSchemas, Parcel, Size, codec_of
 
 
 def send(context: object, to: str, count: int = 3, *, copies: list[str] | None = None) -> None: ...

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr
-from tests.schemas.codec_samples import Level, Shade, Size, codec_of
 
 from headrace.schemas.codec import record_codec_for_model, value_codec
 from headrace.schemas.errors import SchemaError
+from tests.schemas.codec_samples import Level, Shade, Size, codec_of
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ import avro.schema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.schemas.codec_samples import SCALAR_TYPES, TYPED, NoSchemas, Typed, codec_of, same
 
 from headrace.schemas.codec import record_codec_from_schema, value_codec
 from headrace.schemas.errors import SchemaError
+from tests.schemas.codec_samples import SCALAR_TYPES, TYPED, NoSchemas, Typed, codec_of, same
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

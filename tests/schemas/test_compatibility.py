@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from pydantic import Field
-from tests.schemas.codec_samples import TYPED, Box, Colour, Level, Size, Typed
 
 from headrace.schemas.codec import value_codec
 from headrace.schemas.compatibility import Breaks, check
+from tests.schemas.codec_samples import TYPED, Box, Colour, Level, Size, Typed
 
 QUEUED, RUNNING = Breaks.QUEUED_JOBS, Breaks.RUNNING_WORKERS
 

@@ -9,7 +9,6 @@ import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.schemas.codec_samples import Known, NoSchemas, Parcel, codec_of
 
 from headrace.schemas import framing
 from headrace.schemas.codec import RecordCodec, parse, record_codec_for_signature
@@ -20,6 +19,7 @@ from headrace.schemas.errors import (
     UnknownSchemaError,
 )
 from headrace.schemas.fingerprint import fingerprint, refuse_collision
+from tests.schemas.codec_samples import Known, NoSchemas, Parcel, codec_of
 
 
 def thumbnail(path: str, width: int = 320) -> None: ...

@@ -7,10 +7,10 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from tests.schemas.test_framing import THUMBNAIL
 
 from headrace.schemas.errors import RegistryUnavailableError, UnknownSchemaError
 from headrace.schemas.registry import RegistrySchemas
+from tests.schemas.test_framing import THUMBNAIL
 
 Answers = dict[str, tuple[int, str]]
 

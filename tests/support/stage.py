@@ -17,7 +17,6 @@ from typing import Any
 
 from confluent_kafka import Message, TopicPartition
 from confluent_kafka import Producer as RawProducer
-from tests.support import jobs
 
 from headrace.consumers.scheduler import Scheduler, SchedulerOptions
 from headrace.consumers.worker import Worker, WorkerOptions
@@ -35,6 +34,7 @@ from headrace.pipeline.topology import TIERS
 from headrace.producers import Producer
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import Transition, decode_batch
+from tests.support import jobs
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 45.0

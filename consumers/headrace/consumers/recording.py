@@ -10,6 +10,7 @@ For every record of a lane, in this order:
 So no commit ever covers a job whose outcome is not stored.
 """
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,6 +36,8 @@ RENEWAL_INTERVAL = 6 * 3600.0
 last commit, even under a live member (`offsets.retention.minutes`, 7 days by default)."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between questions how a transaction has ended."""
+_LAST_COMMIT = 10.0
+"""Seconds to wait for the answer to the commit of partitions that are given up."""
 
 _Commits = list[tuple[OwnedPartition, Commit]]
 
@@ -159,15 +162,14 @@ class Recorder:
                 commits.append(owned.position(commit))
         if not commits:
             return
-        try:
-            self._consumer.commit(offsets=commits, asynchronous=False)
-        except KafkaException as error:
+        failure = _commit_now(self._consumer, commits)
+        if failure:
             self._figures.commit_failures += 1
             _LOG.warning(
                 "the last commit of partitions that are given up failed: their jobs since the "
                 "commit before run again",
                 partitions=list(places),
-                error=str(error),
+                error=failure,
             )
 
     def on_commit(self, error: KafkaError | None, answered: Sequence[TopicPartition]) -> None:
@@ -359,3 +361,25 @@ class Recorder:
                 reason=reason,
             )
         self._figures.blocked = reason
+
+
+def _commit_now(consumer: Consumer, positions: list[TopicPartition]) -> str:
+    """Commit and wait for the answer; gives why it failed.
+
+    On a thread of its own, because the client's call waits for an absent broker without limit,
+    and a process that is told to stop must end.
+    """
+    failures: list[str] = []
+
+    def commit() -> None:
+        try:
+            consumer.commit(offsets=positions, asynchronous=False)
+        except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
+            failures.append(str(error))
+
+    thread = threading.Thread(target=commit, name="headrace-last-commit", daemon=True)
+    thread.start()
+    thread.join(_LAST_COMMIT)
+    if thread.is_alive():
+        return f"no answer within {_LAST_COMMIT:g} s"
+    return failures[0] if failures else ""
