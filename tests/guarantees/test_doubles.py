@@ -62,10 +62,10 @@ def test_another_tenant_or_another_key_is_another_job(stage: Stage, journal: Jou
 
 def test_a_retry_of_the_first_submission_is_no_double(stage: Stage, journal: Journal) -> None:
     with stage.worker(LANES):
-        for _ in range(2):
-            job_id = stage.submit(
-                "work", {"dedup_key": "flaky"}, journal=journal.path, tag="flaky", fail=2
-            )
+        job_id, _ = (
+            stage.submit("work", {"dedup_key": "flaky"}, journal=journal.path, tag="flaky", fail=2)
+            for _ in range(2)
+        )
         stage.await_state(job_id, JobState.SUCCEEDED)
         wait_until("the second was dropped", lambda: "duplicate" in states(stage, job_id))
         stage.drained()
@@ -102,8 +102,10 @@ def test_a_retry_that_comes_after_a_restart_is_run_though_its_double_is_remember
 ) -> None:
     """The first submission waits for its retry; what is read back holds the dropped one too."""
     with stage.worker(LANES):
-        for _ in range(2):
-            job_id = stage.submit("two-seconds", {"dedup_key": "w"}, journal=journal.path, tag="w")
+        job_id, _ = (
+            stage.submit("two-seconds", {"dedup_key": "w"}, journal=journal.path, tag="w")
+            for _ in range(2)
+        )
         wait_until("both are settled", lambda: len(states(stage, job_id)) == 2)
     with stage.worker(LANES):
         stage.await_state(job_id, JobState.SUCCEEDED)
