@@ -35,7 +35,10 @@ def test_work_goes_on_when_a_killed_broker_is_back(
     stage = new_stage(own_broker.bootstrap, tmp_path)
     journal = stage.journal()
     work = stage.pipeline.job_type("work")
-    with stage.worker(["default.normal"]) as worker, stage.scheduler() as scheduler:
+    with (
+        stage.worker(["default.normal"], worker_drain_budget="3s") as worker,
+        stage.scheduler() as scheduler,
+    ):
         with stage.producer() as producer:
             receipts = [
                 producer.submit(
@@ -64,9 +67,13 @@ def test_work_goes_on_when_a_killed_broker_is_back(
         stage.drained()
         wait_until("the tiers are committed", lambda: stage.waiting_in_tiers() == 0)
         assert worker.failure is scheduler.failure is None
-    found = stage.final_states()
-    for number, receipt in enumerate(receipts[:400]):
-        expected = JobState.DEAD if number % 20 == 0 else JobState.SUCCEEDED
-        assert set(found[receipt.job_id]) - {"duplicate"} == {expected}
-    assert len(stage.dead()) == 20
+        found = stage.final_states()
+        for number, receipt in enumerate(receipts[:400]):
+            expected = JobState.DEAD if number % 20 == 0 else JobState.SUCCEEDED
+            assert set(found[receipt.job_id]) - {"duplicate"} == {expected}
+        assert len(stage.dead()) == 20
+        stage.submit("work", journal=journal.path, tag="last", seconds=0.5)
+        wait_until("it runs", lambda: journal.count("start", "last") == 1)
+        os.kill(again.pid, signal.SIGKILL)
+        # Both are told to stop now, and must end without a broker.
     stage.close()
