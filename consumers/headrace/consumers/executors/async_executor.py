@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextlib
 import threading
 import time
 from collections import deque
@@ -121,7 +122,8 @@ class AsyncExecutor:
         """Cancel what runs, leave the lifespan, end the loop."""
         if not self._thread.is_alive() or self._stopping is None:
             return
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        with contextlib.suppress(RuntimeError):  # it has ended by itself: its lifespan failed
+            self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout=0 if at_once else 10)
 
     # -- on the loop's thread --------------------------------------------------------------------
@@ -148,7 +150,7 @@ class AsyncExecutor:
 
     async def _live(self) -> None:
         self._stopping = asyncio.Event()
-        async with contextlib.AsyncExitStack() as stack:
+        async with contextlib.contextlib.AsyncExitStack() as stack:
             try:
                 self._runner.state = await enter_lifespan(self._runner.pipeline, stack)
             except BaseException as error:
