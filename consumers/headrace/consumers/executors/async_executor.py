@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import contextlib
 import threading
 import time
 from collections import deque
