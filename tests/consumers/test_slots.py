@@ -231,3 +231,25 @@ def test_threads_that_really_run_jobs_never_exceed_the_slots() -> None:
         worker.join()
     assert most[0] <= slots_count
     assert slots.used == 0
+
+
+def test_a_job_that_has_ended_before_its_start_returns_frees_its_slot() -> None:
+    started: list[JobRecord] = []
+
+    def start_and_end(job: JobRecord) -> None:
+        started.append(job)
+        slots.finished(buffer, job)
+
+    slots = Slots(1, start_and_end)
+    buffer = slots.add_lane(lane("normal"))
+    ends = threading.Thread(
+        target=slots.offer,
+        args=(buffer, [record("normal", number) for number in range(5_000)]),
+        daemon=True,
+    )
+    ends.start()
+    ends.join(timeout=10)
+
+    assert not ends.is_alive()
+    assert [job.offset for job in started] == list(range(5_000))
+    assert slots.used == buffer.running == 0

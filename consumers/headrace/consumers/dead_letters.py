@@ -24,8 +24,8 @@ def headers_of(
     return [
         (headers.REASON, reason.value.encode()),
         (headers.DIED, b"%d" % now),
-        (headers.ERROR_TYPE, error.type.encode()),
-        (headers.ERROR_MESSAGE, error.message.encode(errors="replace")),
+        (headers.ERROR_TYPE, error.type[: headers.MAX_MESSAGE].encode(errors="replace")),
+        (headers.ERROR_MESSAGE, error.message[: headers.MAX_MESSAGE].encode(errors="replace")),
         (headers.TRACEBACK, error.traceback.encode(errors="replace")),
         (headers.ORIGIN, f"{place.topic}/{place.partition}/{place.offset}".encode()),
         (headers.WORKER, place.worker.encode()),

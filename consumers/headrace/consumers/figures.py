@@ -5,7 +5,7 @@ another thread could hold for long.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from headrace.consumers.execution import Settled
@@ -16,7 +16,9 @@ from headrace.pipeline.telemetry.metric_list import (
     WAIT_BUCKETS,
 )
 from headrace.pipeline.telemetry.series import Histogram
-from headrace.schemas.transitions import Transition
+
+OTHER = "other"
+"""Stands for every job type that the pipeline does not declare: records may name any number."""
 
 
 def _handover_histogram() -> Histogram:
@@ -55,8 +57,13 @@ class MemberFigures:
 
 @dataclass(slots=True)
 class LaneFigures(MemberFigures):
-    """What a lane's thread counts of its jobs."""
+    """What a lane's thread counts of its jobs.
 
+    Attributes:
+        job_types: Those counted by name.
+    """
+
+    job_types: Collection[str] = ()
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
     """By job type and state."""
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -74,19 +81,20 @@ class LaneFigures(MemberFigures):
         transition = settled.transition
         if transition is None:
             return
-        what = (transition.job_type, transition.state)
+        name = transition.job_type if transition.job_type in self.job_types else OTHER
+        what = (name, transition.state)
         self.outcomes[what] = self.outcomes.get(what, 0) + 1
         if transition.reason is not None:
-            self.dead[transition.job_type, transition.reason] += 1
+            self.dead[name, transition.reason] += 1
         if transition.error_type == "ProcessDied":
             self.process_deaths += 1
         if transition.started is not None:
-            self._attempted(transition, transition.started, settled)
+            self._attempted(name, transition.started, settled)
 
-    def _attempted(self, transition: Transition, started: int, settled: Settled) -> None:
-        durations = self.durations.get(transition.job_type)
+    def _attempted(self, name: str, started: int, settled: Settled) -> None:
+        durations = self.durations.get(name)
         if durations is None:
-            durations = self.durations[transition.job_type] = Histogram(RUN_BUCKETS)
+            durations = self.durations[name] = Histogram(RUN_BUCKETS)
         durations.observe(settled.seconds)
         self.seconds += settled.seconds
         self.waits.observe(max(0, started - settled.ready) / 1000)

@@ -30,7 +30,7 @@ class LaneBuffer:
         self.running = 0
         self.started: dict[tuple[int, int], tuple[JobRecord, int]] = {}
         self.room = threading.Event()
-        """Set when the buffer fell below its low-water mark, or a result came."""
+        """Set when the buffer fell to its low-water mark, or the lane must stop."""
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -41,14 +41,17 @@ class Slots:
 
     Args:
         count: Jobs that may run at a time.
-        start: Starts one job; called with the lock held, must not block.
+        start: Starts one job; called with the lock held, must not block. The job may have ended,
+            and been told so, before it returns.
     """
 
     def __init__(self, count: int, start: Callable[[JobRecord], None]) -> None:
         self.count = count
         self.used = 0
         self._start = start
-        self._lock = threading.Lock()
+        # Re-entrant: a job that has ended while it is being started is told of right there.
+        self._lock = threading.RLock()
+        self._filling = False
         self._buffers: list[LaneBuffer] = []
         self._passed = 0
         self._closed = False
@@ -104,6 +107,15 @@ class Slots:
             self._fill()
 
     def _fill(self) -> None:
+        if self._filling:
+            return
+        self._filling = True
+        try:
+            self._start_waiting()
+        finally:
+            self._filling = False
+
+    def _start_waiting(self) -> None:
         while self.used < self.count and not self._closed:
             buffer = self._next()
             if buffer is None:

@@ -174,7 +174,7 @@ class Worker:
     def _lane(self, lane: Lane) -> LaneThread:
         options = self.options
         settings = options.settings
-        figures = LaneFigures()
+        figures = LaneFigures(job_types=frozenset(self.pipeline.job_types))
         transactional_id = f"{lane.topic}-{self.name}"
         partitions = Partitions(transactional_id, options.start, read_back=READ_BACK)
         topology = self.pipeline.topology

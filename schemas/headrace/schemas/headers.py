@@ -9,7 +9,7 @@ through untouched.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -73,6 +73,9 @@ _MAX_COUNT: Final = 2**31 - 1
 """Attempts, steps and generations are Avro ints in transitions."""
 _MAX_TIME: Final = 253_402_300_799_999
 """The last millisecond that RFC 3339 can write, in the year 9999."""
+_MIN_TIME: Final = -62_135_596_800_000
+"""The first one, in the year 1."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SOURCE_PREFIX: Final = "/headrace/"
 
@@ -264,7 +267,7 @@ def format_time(milliseconds: int) -> str:
     Remembered, because jobs are submitted and read by the dozen within one millisecond.
     """
     return (
-        datetime.fromtimestamp(milliseconds / 1000, UTC)
+        (_EPOCH + timedelta(milliseconds=milliseconds))
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )
@@ -280,4 +283,4 @@ def parse_time(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"the time {text!r} has no offset from UTC; write it as …Z or …+01:00")
-    return min(round(moment.timestamp() * 1000), _MAX_TIME)
+    return max(_MIN_TIME, min(round(moment.timestamp() * 1000), _MAX_TIME))
