@@ -66,6 +66,22 @@ class OwnedPartition:
         return TopicPartition(*self.place, commit.offset, commit.metadata)
 
 
+def committed_offsets(
+    consumer: Consumer, positions: Sequence[TopicPartition], timeout: float
+) -> list[TopicPartition]:
+    """Ask the broker what was committed.
+
+    Raises:
+        KafkaException: It did not answer, or could not tell it of one partition: such an answer
+            has no offset either, and must not be taken for a group that never committed.
+    """
+    found = consumer.committed(list(positions), timeout=timeout)
+    for position in found:
+        if position.error is not None:
+            raise KafkaException(position.error)
+    return found
+
+
 _Answer = TypeVar("_Answer")
 
 
@@ -113,7 +129,7 @@ class Partitions:
             LostOffsetError: A partition has no usable offset and `start` does not say where.
             KafkaException: The broker did not answer in time.
         """
-        committed = _insist(lambda: consumer.committed(list(assigned), timeout=_TIMEOUT))
+        committed = _insist(lambda: committed_offsets(consumer, assigned, _TIMEOUT))
         positions = [self._restore(consumer, found) for found in committed]
         consumer.incremental_assign(positions)
         # The client keeps the application's pause flag across reassignments.

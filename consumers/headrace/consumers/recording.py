@@ -24,7 +24,12 @@ from headrace.consumers.commit_metadata import MetadataTooLargeError
 from headrace.consumers.execution import HandOver, Settled
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.handover import End, HandOvers
-from headrace.consumers.partitions import OwnedPartition, Partitions, Place
+from headrace.consumers.partitions import (
+    OwnedPartition,
+    Partitions,
+    Place,
+    committed_offsets,
+)
 from headrace.consumers.records import Assignment
 from headrace.consumers.transition_log import TransitionLog, bounded
 
@@ -330,7 +335,7 @@ class Recorder:
         ]
         if not wanted:
             return False
-        found = self._consumer.committed([owned.position() for owned, _ in wanted], timeout=5)
+        found = committed_offsets(self._consumer, [owned.position() for owned, _ in wanted], 5)
         return all(
             (position.offset, position.metadata) == (commit.offset, commit.metadata)
             for position, (_, commit) in zip(found, wanted, strict=True)

@@ -1,6 +1,7 @@
 """The receipt of a submitted job: wait on it, await it, or ignore it without losing its error."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -83,7 +84,10 @@ class Receipt:
                 future.set_result(None)
 
         def wake() -> None:
-            loop.call_soon_threadsafe(settle)
+            # A loop that is closed waits for nothing; raised here, it would end the thread that
+            # takes every receipt's answer.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle)
 
         with self._answers.lock:
             if not self._settled:
