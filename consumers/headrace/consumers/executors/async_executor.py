@@ -149,7 +149,7 @@ class AsyncExecutor:
 
     async def _live(self) -> None:
         self._stopping = asyncio.Event()
-        async with contextlib.contextlib.AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             try:
                 self._runner.state = await enter_lifespan(self._runner.pipeline, stack)
             except BaseException as error:
