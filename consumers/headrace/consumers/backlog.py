@@ -6,7 +6,7 @@ records go on; what was refused in a batch is tried one by one, until it is know
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from headrace.consumers.execution import Settled
@@ -16,6 +16,15 @@ MAX_BATCH = 200
 """Records in one transaction."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries of what was refused."""
+
+
+_OVERHEAD = 3_000
+"""Bytes that a waiting record costs beside its payload: headers, transition, the objects."""
+
+
+def _size(settled: Settled) -> int:
+    handover = settled.handover
+    return _OVERHEAD + len((handover and handover.value) or b"")
 
 
 @dataclass(slots=True)
@@ -59,6 +68,8 @@ class Backlog:
         self._fresh = _Line()
         self._refused = _Line()
         self._taken_from = self._fresh
+        self.bytes = 0
+        """Of memory, roughly, that what waits here costs."""
 
     def __len__(self) -> int:
         return len(self._fresh.waiting) + len(self._refused.waiting)
@@ -75,10 +86,14 @@ class Backlog:
     def add(self, settled: Settled) -> None:
         """Queue one."""
         self._fresh.waiting.append(settled)
+        self.bytes += _size(settled)
 
     def drop_closed(self) -> int:
         """Forget those of closed assignments; tells how many."""
-        return sum(line.drop_closed() for line in self._lines)
+        dropped = sum(line.drop_closed() for line in self._lines)
+        if dropped:
+            self.bytes = sum(_size(each) for line in self._lines for each in line.waiting)
+        return dropped
 
     def take(self, now: float, busy: Collection[Place]) -> list[Settled]:
         """Take what goes into the next transaction: refused ones first, when their pause is over.
@@ -88,12 +103,16 @@ class Backlog:
         for line in self._lines:
             if line.waiting and now >= line.next_try and (taken := line.take(busy)):
                 self._taken_from = line
+                self.bytes -= sum(map(_size, taken))
                 return taken
         return []
 
-    def put_back(self, settled: Iterable[Settled]) -> None:
-        """Put back what could not be tried."""
+    def put_back(self, settled: list[Settled], now: float) -> None:
+        """Put back what could not be tried. A refused one waits, or no fresh one had its turn."""
+        if self._taken_from is self._refused:
+            self._refused.postpone(now)
         self._taken_from.waiting.extend(settled)
+        self.bytes += sum(map(_size, settled))
 
     def went_through(self) -> None:
         """The last batch is stored."""
@@ -102,6 +121,7 @@ class Backlog:
     def failed(self, settled: list[Settled], now: float) -> None:
         """The last batch is not stored, for sure."""
         line = self._taken_from
+        self.bytes += sum(map(_size, settled))
         if line is self._fresh and len(settled) == 1:
             # The next fresh ones need not wait for the pause of this one.
             self._refused.waiting.extend(settled)

@@ -45,6 +45,8 @@ class MemberFigures:
     handover_durations: Histogram = field(default_factory=_handover_histogram)
     blocked: str = ""
     """Why hand-overs do not go through, empty when they do."""
+    unpublished: str = ""
+    """Why transitions are not stored, empty when they are."""
 
     def settled(self, settled: Settled) -> None:
         """Count what became of a record; only lanes have more to count."""

@@ -25,6 +25,7 @@ from headrace.consumers.partitions import Partitions, Place
 from headrace.consumers.recent import RecentJobs
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
+from headrace.consumers.seldom import Seldom
 from headrace.consumers.slots import LaneBuffer, Slots
 from headrace.consumers.transition_log import TransitionLog
 
@@ -52,7 +53,7 @@ class LaneThread:
         slots: Where jobs wait for their turn and run.
         figures: Where it is counted.
         drain_budget: Seconds that a rebalance or a stop waits for running jobs.
-        buffer_bytes: Bytes of records that may wait in memory.
+        buffer_bytes: Bytes of records that may wait in memory, for a slot or to be handed over.
         on_failure: Told when the thread ends with an error.
     """
 
@@ -81,6 +82,7 @@ class LaneThread:
         self._on_failure = on_failure
         self._results: deque[tuple[JobRecord, Attempted]] = deque()
         self._held: list[tuple[float, JobRecord]] = []
+        self._holding = Seldom(_LOG)
         self._recent = RecentJobs()
         self._member: Member | None = None
         self._paused = False
@@ -172,7 +174,7 @@ class LaneThread:
                     pass
 
     def _hold(self, record: JobRecord, why: str) -> None:
-        _LOG.warning("a job waits in place", job=record.headers.job_id, why=why)
+        self._holding.warn("a job waits in place", job=record.headers.job_id, why=why)
         self._held.append((time.monotonic() + 1.0, record))
 
     def _released(self) -> list[JobRecord]:
@@ -207,6 +209,8 @@ class LaneThread:
         if not self._paused:
             return self._member.poll(self._wait(), min(room, BUFFER))
         messages = self._member.poll(0, 1)
+        if messages:  # of a partition that was assigned since the others were paused
+            self._member.pause(self.partitions.owned.values())
         self._await_room(_ACTIVE)
         return messages
 
@@ -220,7 +224,7 @@ class LaneThread:
         self.buffer.room.clear()
 
     def _room(self) -> int:
-        if self.buffer.bytes >= self._buffer_bytes:
+        if self.buffer.bytes + self._recorder.waiting_bytes >= self._buffer_bytes:
             return 0
         return BUFFER - len(self.buffer)
 

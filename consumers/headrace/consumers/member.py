@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.partitions import OwnedPartition, Partitions, Place
 from headrace.consumers.recording import Recorder
+from headrace.consumers.seldom import Seldom
 from headrace.pipeline.errors import LostOffsetError
 
 _LOG = structlog.get_logger("headrace.member")
@@ -66,6 +67,7 @@ class Member:
         self._figures = figures
         self._owner = owner
         self._error: Exception | None = None
+        self._errors = Seldom(_LOG)
         self._changes = 0
         self._started = time.monotonic()
         self._consumer = make_consumer(recorder.on_commit, self._on_error)
@@ -170,7 +172,7 @@ class Member:
         elif error.fatal():
             raise KafkaException(error)
         else:
-            _LOG.warning("a poll reported an error", group=self._group, error=error.str())
+            self._errors.warn("a poll reported an error", group=self._group, error=error.str())
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         self._changes += 1
@@ -218,4 +220,4 @@ class Member:
             _LOG.info(what, topic=topic, partitions=sorted(numbers))
 
     def _on_error(self, error: KafkaError) -> None:
-        _LOG.warning("Kafka client", group=self._group, error=error.str())
+        self._errors.warn("Kafka client", group=self._group, error=error.str())

@@ -31,6 +31,7 @@ from headrace.consumers.partitions import (
     committed_offsets,
 )
 from headrace.consumers.records import Assignment
+from headrace.consumers.seldom import Seldom
 from headrace.consumers.transition_log import TransitionLog, bounded
 
 _LOG = structlog.get_logger("headrace.recording")
@@ -75,6 +76,7 @@ class Recorder:
         self._events = events
         self._figures = figures
         self._backlog = Backlog()
+        self._refusals = Seldom(_LOG)
         self._next_question = 0.0
         self._pause = 0.0
         self._unresolved: _Commits = []
@@ -115,6 +117,11 @@ class Recorder:
         return transitions and not (self._backlog or self._unresolved or self._committing)
 
     @property
+    def waiting_bytes(self) -> int:
+        """Bytes of what waits to be handed over."""
+        return self._backlog.bytes
+
+    @property
     def busy(self) -> bool:
         """Whether an answer is expected within milliseconds."""
         if self.transitions is not None and not self.transitions.idle:
@@ -146,6 +153,7 @@ class Recorder:
         if self.transitions is not None:
             self.transitions.publish()
             self._finish(self.transitions.acknowledged())
+            self._figures.unpublished = self.transitions.refused
         if now >= self._next_commit:
             self._next_commit = now + COMMIT_INTERVAL
             self._commit()
@@ -195,7 +203,7 @@ class Recorder:
             else:
                 owned.ledger.commit_failed(commit)
                 self._figures.commit_failures += 1
-                _LOG.warning(
+                self._refusals.warn(
                     "a commit failed and is tried again",
                     topic=position.topic,
                     partition=position.partition,
@@ -287,7 +295,7 @@ class Recorder:
             owned = self._partitions.owned[place]
             commit = self._next(owned, [settled.offset for settled in group])
             if commit is None:
-                self._backlog.put_back(group)
+                self._backlog.put_back(group, now)
             else:
                 chosen.extend(group)
                 commits.append((owned, commit))

@@ -1,14 +1,20 @@
 """Publishing transitions in batches, and telling who published them when the broker has them."""
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, Producer
 
 from headrace.consumers.execution import Settled
+from headrace.consumers.seldom import Seldom
 from headrace.schemas.transitions import Transition, encode_batch
 
+_LOG = structlog.get_logger("headrace.transitions")
+_PAUSE = 1.0
+"""Seconds before refused transitions are sent again."""
 MAX_BATCH = 500
 """Transitions in one record of the events topic."""
 MAX_BYTES = 512 * 1024
@@ -32,6 +38,10 @@ class TransitionLog:
         self.unanswered = 0
         self.published = 0
         self.failures = 0
+        self.refused = ""
+        """Why the last answer was a refusal; empty when it was none."""
+        self._not_before = 0.0
+        self._refusals = Seldom(_LOG)
 
     def add(self, settled: Settled) -> None:
         """Queue one transition."""
@@ -44,6 +54,8 @@ class TransitionLog:
 
     def publish(self) -> None:
         """Send what is queued. Never blocks; a full local queue keeps it queued."""
+        if self.refused and time.monotonic() < self._not_before:
+            return
         most = MAX_BATCH
         while self._pending:
             size = min(len(self._pending), most)
@@ -69,11 +81,23 @@ class TransitionLog:
             self.unanswered -= 1
             if error is None:
                 self.published += len(batch)
+                self.refused = ""
                 stored.extend(batch)
             else:
-                self.failures += len(batch)
-                self._pending.extend(batch)
+                self._refuse(batch, error)
         return stored
+
+    def _refuse(self, batch: Sequence[Settled], error: KafkaError) -> None:
+        self.failures += len(batch)
+        self.refused = error.str()
+        self._not_before = time.monotonic() + _PAUSE
+        self._pending.extend(batch)
+        self._refusals.warn(
+            "transitions were not stored and are sent again; until they are, their jobs are not "
+            "committed: check the topic and this worker's rights",
+            topic=self._topic,
+            reason=self.refused,
+        )
 
     def _answer(self, batch: Sequence[Settled]) -> Any:
         # Runs in whichever lane's thread polls the shared producer: it may only queue.

@@ -50,8 +50,12 @@ def is_ready(part: Part[Member]) -> CheckResult:
     if not part.service.assigned():
         return CheckResult(ok=False, detail="waits to be assigned partitions")
     blocked = [
-        f"{group}: hand-overs fail: {figures.blocked}"
+        f"{group}: {what} fail: {why}"
         for group, figures in part.service.figures().items()
-        if figures.blocked
+        for what, why in (
+            ("hand-overs", figures.blocked),
+            ("transitions", figures.unpublished),
+        )
+        if why
     ]
     return CheckResult(ok=not blocked, detail="; ".join(blocked) or "assigned")
