@@ -23,7 +23,7 @@ def send(to: str, count: {kind} = {default}) -> None: ...
         ('{"to": 5}', "argument `to`"),
         ('{"to": "a", "sbuject": "x"}', "argument `sbuject`: is unknown"),
         ("{}", "argument `to`: is missing"),
-        ("not json", "Invalid JSON"),
+        ("not json", "no JSON"),
     ],
 )
 def test_wrong_arguments_name_the_field_and_send_nothing(

@@ -1,6 +1,7 @@
 """The `headrace` command: which commands there are, and how it ends when something is wrong."""
 
 import importlib
+import inspect
 import sys
 from typing import Annotated, Any, Final
 
@@ -32,6 +33,11 @@ the help that it stands in."""
 class LazyCommands(TyperGroup):
     """Imports a command's module when it is called: a worker does not pay for the others."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Typer looks for "did you mean" among these names; what they stand for comes from below.
+        self.commands: dict[str, Any] = dict.fromkeys(COMMANDS)
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Every command, in the order of the help."""
         return list(COMMANDS)
@@ -50,12 +56,21 @@ class LazyCommands(TyperGroup):
 
 
 def _as_command(exported: Any) -> Any:
-    if not isinstance(exported, typer.Typer):
-        alone = typer.Typer(add_completion=False)
-        alone.command()(exported)
-        return typer.main.get_command(alone)
-    exported._add_completion = False  # noqa: SLF001 - the whole command has it once
-    return typer.main.get_command(exported)
+    if isinstance(exported, typer.Typer):
+        exported._add_completion = False  # noqa: SLF001 - the whole command has it once
+        return _reflowed(typer.main.get_command(exported))
+    alone = typer.Typer(add_completion=False)
+    alone.command()(exported)
+    return _reflowed(typer.main.get_command(alone))
+
+
+def _reflowed(command: Any) -> Any:
+    """Let the terminal break the lines of help texts, not the source code."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+    for below in getattr(command, "commands", {}).values():
+        _reflowed(below)
+    return command
 
 
 app = typer.Typer(

@@ -121,7 +121,12 @@ def moment(text: str) -> datetime:
 
 def duration_or_moment(text: str) -> timedelta | datetime:
     """Read either; what begins with four digits and a hyphen is a time."""
-    return moment(text) if text[4:5] == "-" and text[:4].isdigit() else duration(text)
+    if text[4:5] == "-" and text[:4].isdigit():
+        return moment(text)
+    try:
+        return duration(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"{error.message}; or a time such as 2026-12-24T18:00") from None
 
 
 def reference_and_rest(

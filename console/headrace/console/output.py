@@ -5,16 +5,20 @@ Colours are for terminals alone, and not when NO_COLOR is set.
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.schemas.errors import HeadraceError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_NUMBER: Final = re.compile(r"-|\d[\d.,]*( ?[a-z]+)*( \d+[a-z]+)?( ago)?")
+"""What a column is set to the right for: counts, sizes and durations, no ids or times of day."""
 
 
 class UsageError(HeadraceError):
@@ -105,4 +109,4 @@ def _cell(value: object) -> str:
 
 
 def _numeric(text: str) -> bool:
-    return text[:1].isdigit() or text == "-"
+    return _NUMBER.fullmatch(text) is not None

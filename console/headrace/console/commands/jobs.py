@@ -201,7 +201,9 @@ def _print_life(view: "JobView", reference: str | None, *, arguments: bool) -> N
         head = ("time (UTC)", "state", "attempt", "took", "worker", "detail")
         output.table(head, (_life_row(each) for each in view.transitions))
     if job.state == JobState.DEAD:
-        output.progress(f"\nfor the traceback: headrace dlq show {reference or ''} {job.job_id}")
+        output.progress(
+            f"\nfor its history and traceback: headrace dlq show {reference or ''} {job.job_id}"
+        )
 
 
 def _state(job: "JobSummary", at: int) -> str:

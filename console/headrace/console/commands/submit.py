@@ -62,9 +62,12 @@ DedupKey = Annotated[
     str | None, typer.Option(metavar="TEXT", help="The same key makes the same job id, run once.")
 ]
 Expires = Annotated[
-    str | None,
+    Any,  # a timedelta or a datetime: Typer takes no union
     typer.Option(
-        metavar="DURATION|TIME", help="Dropped instead of started after this: 1h, or a time."
+        parser=duration_or_moment,
+        metavar="DURATION|TIME",
+        help="Dropped instead of started after this: 1h, or a time.",
+        show_default=False,
     ),
 ]
 Timeout = Annotated[
@@ -94,7 +97,6 @@ def submit(
         raise output.UsageError(
             f"give a job type and its arguments, got {' '.join(rest) or 'none'}"
         )
-    until = duration_or_moment(expires) if expires is not None else None
     pipeline = load(reference, app_dir)
     options = {
         "priority": priority,
@@ -103,7 +105,7 @@ def submit(
         "key": key,
         "tenant": tenant,
         "dedup_key": dedup_key,
-        "expires": until,
+        "expires": expires,
     }
     sent = _send(pipeline, rest[0], _text(rest), duration(timeout), options)
     if json:
@@ -149,12 +151,17 @@ def _send(
 
 
 def _declared_job(pipeline: "Pipeline", job_type: str, arguments: str) -> "Job[Any] | None":
-    """Make the job; None when only the schema topic may know its type."""
+    """Make the job; None when only the schema topic may know its type.
+
+    Raises:
+        ArgumentError: The arguments are no JSON object, or not those of the type.
+    """
     from headrace.pipeline.job import Job
 
     declared = pipeline.job_types.get(job_type)
     if declared is None:
         return None
+    _object(job_type, arguments)  # says what is wrong with the JSON as a whole
     values = declared.arguments.bind_json(arguments)
     return Job(job_type, declared.policy, declared.arguments, values)
 
@@ -167,5 +174,9 @@ def _object(job_type: str, text: str) -> dict[str, Any]:
     except ValueError as error:
         raise ArgumentError(job_type, None, f"the arguments are no JSON: {error}") from None
     if not isinstance(found, dict):
-        raise ArgumentError(job_type, None, "the arguments must be a JSON object")
+        raise ArgumentError(
+            job_type,
+            None,
+            f'the arguments must be a JSON object, such as {{"name": "Ada"}}, got {text}',
+        )
     return found

@@ -91,6 +91,11 @@ def _broker(directory: Path, *, keep: bool) -> Iterator[tuple["KafkaSettings", P
         return
     options = broker.BrokerOptions(directory=directory, progress=output.progress)
     address = broker.start(options)
+    if not address.started:
+        output.progress(
+            f"Kafka runs already on {address.bootstrap}: this command leaves it running, but it "
+            "ends with the `headrace up` or `headrace kafka stop` that it belongs to"
+        )
     try:
         yield load_settings(KafkaSettings, bootstrap_servers=address.bootstrap), address.log
     finally:
@@ -156,7 +161,7 @@ def _announce(
 
     host = load_settings(HttpSettings).http_host
     rows: list[tuple[str, object]] = [
-        ("pipeline", f"{pipeline.name}: {len(pipeline.job_types)} job types"),
+        ("pipeline", f"{pipeline.name}, job types: {', '.join(pipeline.job_types) or 'none'}"),
         ("kafka", kafka.bootstrap_servers),
         ("its log", log),
         *(
