@@ -30,7 +30,8 @@ from headrace.consumers.naming import process_name
 from headrace.consumers.partitions import OwnedPartition, Partitions, Place, Start
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import to_client
-from headrace.consumers.stray import Stray, read_delayed
+from headrace.consumers.seldom import Seldom
+from headrace.consumers.stray import Stray, read_delayed, too_large
 from headrace.consumers.waiting import DelayedRecord, DueHeap, InHand
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.kafka import make_consumer, make_producer, make_transactional_producer
@@ -45,9 +46,16 @@ _BATCH = 1_000
 """Records released or hopped in one turn."""
 _IN_HAND = 500
 """Records of one partition of a timed tier in memory, before the partition is paused."""
+_IN_HAND_BYTES = 1_048_576
+"""The same in bytes."""
+_RESUME_SHARE = 0.8
+"""Share of a bound in bytes below which a paused partition is read again: a pause discards what
+was prefetched, so it must not flicker."""
 _SPILL_SHARE = 0.1
 """Share of what is held that is put back into a timed tier when memory is short."""
 _SPILL_TIER = TIMED_TIERS[0]
+_ALONE = 1.0
+"""Seconds to wait for others to be stored before a record is sent alone, and for itself."""
 _STOP_BUDGET = 10.0
 """Seconds that a stop waits for releases that are on their way; far below any SIGTERM grace."""
 
@@ -92,6 +100,9 @@ class Scheduler:
         self._answers: deque[tuple[DelayedRecord, KafkaError | None]] = deque()
         self._unanswered = 0
         self._refused: deque[tuple[float, DelayedRecord]] = deque()
+        self._on_the_way = 0
+        """Bytes of what was released and is not acknowledged."""
+        self._refusals = Seldom(_LOG)
         self._member: Member | None = None
 
     def run(self) -> int:
@@ -128,7 +139,7 @@ class Scheduler:
         self._take_answers()
         self._recorder.step()
         now = time.time_ns() // 1_000_000
-        self._release(self.heap.take_due(now, _BATCH))
+        self._release(self._take_due(now))
         self._hop_what_has_waited(now)
         self._spill_if_short(now)
         if poll:
@@ -211,39 +222,62 @@ class Scheduler:
     def _pause_and_resume(self) -> None:
         """A partition with enough in hand is not read further; a full ledger takes nothing."""
         assert self._member is not None
-        short = self.heap.bytes > self._memory
         for place, owned in self.partitions.owned.items():
-            hand = self._in_hand.get(place)
-            held = len(hand.records) if hand is not None else 0
-            bound = _IN_HAND // 2 if owned.paused else _IN_HAND
-            wanted = held >= bound or owned.ledger.full
-            wanted = wanted or (short and self._tiers[place[0]].is_soon)
+            wanted = owned.ledger.full or self._has_enough(place, paused=owned.paused)
             if wanted and not owned.paused:
                 self._member.pause([owned])
             elif owned.paused and not wanted:
                 self._member.resume([owned])
             owned.paused = wanted
 
+    def _has_enough(self, place: Place, *, paused: bool) -> bool:
+        share = _RESUME_SHARE if paused else 1.0
+        leaving = self._on_the_way + self._recorder.waiting_bytes
+        if self._tiers[place[0]].is_soon:
+            return leaving + self.heap.bytes > self._memory * share
+        hand = self._in_hand.get(place)
+        if leaving > self._memory * share:
+            return True
+        if hand is None:
+            return False
+        bound = _IN_HAND // 2 if paused else _IN_HAND
+        return len(hand.records) >= bound or hand.bytes > _IN_HAND_BYTES * share
+
     # -- releasing -------------------------------------------------------------------------------
+
+    def _take_due(self, now: int) -> list[DelayedRecord]:
+        due = self.heap.take_due(now, _BATCH)
+        self._on_the_way += sum(record.size for record in due)
+        return due
 
     def _release(self, records: list[DelayedRecord]) -> None:
         while self._refused and self._refused[0][0] <= time.monotonic():
             records.append(self._refused.popleft()[1])
         for record in records:
             if record.assignment.closed:
-                continue
-            following = record.job.next_step(due=record.due)
-            try:
-                self._producer.produce(
-                    record.job.lane,
-                    record.payload,
-                    record.key,
-                    headers=to_client(following.encode()),
-                    on_delivery=self._answer(record),
-                )
-                self._unanswered += 1
-            except (BufferError, KafkaException) as error:
-                self._refuse(record, str(error))
+                self._on_the_way -= record.size
+            elif record.too_large:
+                # Once more, alone: another record of the same batch may have been the large one.
+                self._producer.flush(_ALONE)
+                self._write(record)
+                self._producer.flush(_ALONE)
+            else:
+                self._write(record)
+
+    def _write(self, record: DelayedRecord) -> None:
+        try:
+            self._producer.produce(
+                record.job.lane,
+                record.payload,
+                record.key,
+                headers=to_client(record.job.next_step(due=record.due).encode()),
+                on_delivery=self._answer(record),
+            )
+            self._unanswered += 1
+        except BufferError as error:
+            self._try_again(record, str(error))
+        except KafkaException as error:
+            self._refuse(record, error.args[0])
 
     def _answer(self, record: DelayedRecord) -> Callable[[KafkaError | None, Message], None]:
         return lambda error, _: self._answers.append((record, error))
@@ -255,14 +289,32 @@ class Scheduler:
             record, error = self._answers.popleft()
             self._unanswered -= 1
             if error is None:
+                self._on_the_way -= record.size
                 self._recorder.finish(record.assignment, record.offset)
                 self.figures.released[record.job.lane] += 1
                 self.figures.lateness.observe(max(0.0, now - record.due) / 1000)
             else:
-                self._refuse(record, error.str())
+                self._refuse(record, error)
 
-    def _refuse(self, record: DelayedRecord, reason: str) -> None:
-        _LOG.warning(
+    def _refuse(self, record: DelayedRecord, error: KafkaError) -> None:
+        """Decide about a record that was not stored.
+
+        Raises:
+            KafkaException: The producer is at its end; a new process makes a new one.
+        """
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+            raise KafkaException(error)
+        if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+            self._try_again(record, error.str())
+        elif not record.too_large:
+            record.too_large = True
+            self._try_again(record, error.str())
+        else:
+            self._on_the_way -= record.size
+            self._recorder.add(too_large(record, self._topology, self.name))
+
+    def _try_again(self, record: DelayedRecord, reason: str) -> None:
+        self._refusals.warn(
             "a due job could not be released and is tried again in a second",
             job=record.job.job_id,
             lane=record.job.lane,

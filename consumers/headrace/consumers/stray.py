@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 
 from headrace.consumers import dead_letters
+from headrace.consumers.clock import now_ms
 from headrace.consumers.execution import HandOver, Settled
 from headrace.consumers.outcomes import ErrorInfo
 from headrace.consumers.records import Assignment, header_list
@@ -42,6 +43,31 @@ class Stray:
             [*header_list(message), *added],
         )
         return Settled(place, message.offset() or 0, None, handover)
+
+
+def too_large(record: DelayedRecord, topology: Topology, scheduler: str) -> Settled:
+    """Bury a job that its lane does not take: it would wait for ever, and its partition with it.
+
+    A retry adds headers; a producer of another make leaves no room for them.
+    """
+    job, place = record.job.next_step(due=None), record.assignment
+    size = len(record.payload or b"") + len(record.key or b"")
+    error = ErrorInfo(
+        (),
+        "RecordTooLarge",
+        f"{job.lane} does not take this job back: its record, of {size:,} bytes and its headers, "
+        "is larger than the topic's max.message.bytes; raise that and replay the job",
+    )
+    where = dead_letters.Place(place.topic, place.partition, record.offset, scheduler)
+    lane = topology.lane_of_topic(job.lane)
+    handover = HandOver(
+        "dead",
+        topology.dead_letters(lane.queue if lane else topology.queues[0].name),
+        record.key,
+        record.payload,
+        [*job.encode(), *dead_letters.headers_of(DeadReason.REJECTED, error, where, now_ms())],
+    )
+    return Settled(place, record.offset, None, handover)
 
 
 def read_delayed(

@@ -25,6 +25,8 @@ class DelayedRecord:
     """When the job may run."""
     moves: int
     """When the record leaves its tier: when it is due, or when its tier's wait is over."""
+    too_large: bool = False
+    """Whether its lane has refused it for its size once."""
 
     @property
     def size(self) -> int:

@@ -55,7 +55,7 @@ class DeadReason(StrEnum):
     EXHAUSTED = "exhausted"
     """The last attempt that its retry policy allows has failed."""
     REJECTED = "rejected"
-    """The handler said never again (`Reject`)."""
+    """The handler said never again (`Reject`), or the lane takes no record of this size."""
     UNDECODABLE = "undecodable"
     """The record's bytes are not a job."""
     UNKNOWN_TYPE = "unknown-type"
