@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from headrace.consumers.bounded_call import CallHungError, within
 from headrace.consumers.execution import HandOver
 from headrace.consumers.records import to_client
 
@@ -102,7 +103,16 @@ class HandOvers:
                     headers=to_client(record.headers),
                     on_delivery=self._answered,
                 )
-            producer.send_offsets_to_transaction(list(offsets), group, _TIMEOUT)
+            within(
+                _TIMEOUT + _LOOK,
+                "headrace-offsets",
+                lambda: producer.send_offsets_to_transaction(list(offsets), group, _TIMEOUT),
+            )
+        except CallHungError as error:
+            # Seen when the coordinator was lost just then: librdkafka 2.16 waits for ever. Nobody
+            # commits this transaction any more; a new producer with the same id ends it.
+            self._producer = None
+            return HandOverResult(End.ABORTED, self._reason(str(error)))
         except (KafkaException, BufferError) as error:
             return self._abort(producer, str(error))
         # Before the commit, so that what no broker takes ends as a known abort.
