@@ -131,7 +131,7 @@ class Member:
         """Drain, commit and give up everything, and leave the group."""
         if not self._recorder.trusts_membership:
             self._serve_rebalances()
-        self._give_up(list(self._partitions.owned))
+        self._give_up(list(self._partitions.owned), in_poll=False)
         self._figures.joined = False
         self._consumer.close()
 
@@ -189,7 +189,8 @@ class Member:
         self._changes += 1
         try:
             self._figures.revoked += len(revoked)
-            self._give_up([(position.topic, position.partition) for position in revoked])
+            places = [(position.topic, position.partition) for position in revoked]
+            self._give_up(places, in_poll=True)
             self._log("partitions revoked", revoked)
         except Exception as error:
             self._error = error
@@ -206,9 +207,13 @@ class Member:
         self._log("partitions lost: another process has them", lost)
         consumer.incremental_unassign(lost)
 
-    def _give_up(self, places: Sequence[Place]) -> None:
-        self._owner.drain(places)
-        self._recorder.commit_finally(places)
+    def _give_up(self, places: Sequence[Place], *, in_poll: bool) -> None:
+        self._recorder.begin_giving_up(in_poll=in_poll)
+        try:
+            self._owner.drain(places)
+            self._recorder.commit_finally(places, in_poll=in_poll)
+        finally:
+            self._recorder.end_giving_up()
         self._partitions.close(places)
         self._owner.forget(places)
 

@@ -83,6 +83,7 @@ class Recorder:
         self._undecided: list[Settled] = []
         self._committing: dict[Place, tuple[OwnedPartition, Commit]] = {}
         self._next_commit = 0.0
+        self._giving_up = False
         self._next_renewal = time.monotonic() + RENEWAL_INTERVAL
         self._membership: Any = None
         self._consumer: Consumer | None = None
@@ -154,14 +155,43 @@ class Recorder:
             self.transitions.publish()
             self._finish(self.transitions.acknowledged())
             self._figures.unpublished = self.transitions.refused
-        if now >= self._next_commit:
+        if now >= self._next_commit and not self._giving_up:
             self._next_commit = now + COMMIT_INTERVAL
             self._commit()
 
-    def commit_finally(self, places: Sequence[Place]) -> None:
-        """Commit partitions that are about to be given up, and wait for the answer."""
+    def begin_giving_up(self, *, in_poll: bool) -> None:
+        """Settle the commits on their way, and send no more until `end_giving_up`.
+
+        Their answers come inside polls, and there is none while partitions are drained: a
+        partition whose commit is outstanding could hand nothing over until the budget is spent.
+        """
+        self._giving_up = True
+        self._commit_and_wait(list(self._committing), in_poll=in_poll)
+
+    def end_giving_up(self) -> None:
+        """Commit what is still owned as usual again."""
+        self._giving_up = False
+
+    def commit_finally(self, places: Sequence[Place], *, in_poll: bool) -> None:
+        """Commit partitions that are about to be given up, and wait for the answer.
+
+        Args:
+            places: The partitions.
+            in_poll: Whether it is called back from a poll: then nobody but this thread can use
+                the consumer.
+        """
+        failure = self._commit_and_wait(places, in_poll=in_poll)
+        if failure:
+            _LOG.warning(
+                "the last commit of partitions that are given up failed: their jobs since the "
+                "commit before run again",
+                partitions=list(places),
+                error=failure,
+            )
+
+    def _commit_and_wait(self, places: Sequence[Place], *, in_poll: bool) -> str:
         assert self._consumer is not None
-        commits: list[TopicPartition] = []
+        commits: _Commits = []
         for place in places:
             owned = self._partitions.owned.get(place)
             if owned is None:
@@ -172,18 +202,15 @@ class Recorder:
                 owned.ledger.commit_failed(outstanding[1])
             commit = self._next(owned)
             if commit is not None:
-                commits.append(owned.position(commit))
+                commits.append((owned, commit))
         if not commits:
-            return
-        failure = _commit_now(self._consumer, commits)
-        if failure:
-            self._figures.commit_failures += 1
-            _LOG.warning(
-                "the last commit of partitions that are given up failed: their jobs since the "
-                "commit before run again",
-                partitions=list(places),
-                error=failure,
-            )
+            return ""
+        positions = [owned.position(commit) for owned, commit in commits]
+        commit_now = _commit_now if in_poll else _commit_in_time
+        failure = commit_now(self._consumer, positions)
+        self._settle(commits, landed=not failure)
+        self._figures.commit_failures += bool(failure)
+        return failure
 
     def on_commit(self, error: KafkaError | None, answered: Sequence[TopicPartition]) -> None:
         """Take the answer to a plain commit. Called by the client inside a poll."""
@@ -377,22 +404,26 @@ class Recorder:
 
 
 def _commit_now(consumer: Consumer, positions: list[TopicPartition]) -> str:
-    """Commit and wait for the answer; gives why it failed.
+    """Commit and wait for the answer; gives why it failed."""
+    try:
+        answered = consumer.commit(offsets=positions, asynchronous=False) or []
+    except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
+        return str(error)
+    return next((str(each.error) for each in answered if each.error is not None), "")
 
-    On a thread of its own, because the client's call waits for an absent broker without limit,
-    and a process that is told to stop must end.
+
+def _commit_in_time(consumer: Consumer, positions: list[TopicPartition]) -> str:
+    """Do the same on a thread of its own.
+
+    The client's call waits for an absent broker without limit, and a process that is told to stop
+    must end. Called back from a poll it would wait for that poll's end.
     """
     failures: list[str] = []
-
-    def commit() -> None:
-        try:
-            consumer.commit(offsets=positions, asynchronous=False)
-        except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
-            failures.append(str(error))
-
-    thread = threading.Thread(target=commit, name="headrace-last-commit", daemon=True)
+    thread = threading.Thread(
+        target=lambda: failures.append(_commit_now(consumer, positions)),
+        name="headrace-last-commit",
+        daemon=True,
+    )
     thread.start()
     thread.join(_LAST_COMMIT)
-    if thread.is_alive():
-        return f"no answer within {_LAST_COMMIT:g} s"
-    return failures[0] if failures else ""
+    return failures[0] if failures else f"no answer within {_LAST_COMMIT:g} s"
