@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.consumers import execution
-from headrace.consumers.execution import Rules, Settled, receive, settle
+from headrace.consumers.execution import NEARLY_DUE, Rules, Settled, receive, settle
 from headrace.consumers.outcomes import (
     Attempted,
     Died,
@@ -197,10 +197,15 @@ def test_a_job_that_nobody_knows_is_buried_after_the_grace_however_old_it_was_be
 
 
 def test_a_job_that_is_not_due_goes_to_the_tiers_and_is_not_run() -> None:
-    found = settled(good(due=NOW + 1))
+    due = NOW + NEARLY_DUE + 1
+    found = settled(good(due=due))
     handover, job, _ = handed_over(found)
-    assert (handover.topic, job.due, job.attempt) == ("shop.delay.soon", NOW + 1, 1)
+    assert (handover.topic, job.due, job.attempt) == ("shop.delay.soon", due, 1)
     assert state_of(found) == "delayed"
+
+
+def test_a_job_that_is_nearly_due_stays_on_its_lane() -> None:
+    assert admitted(good(due=NOW + NEARLY_DUE)).headers.due == NOW + NEARLY_DUE
 
 
 def test_a_job_that_is_due_now_runs() -> None:

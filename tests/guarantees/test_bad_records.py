@@ -139,7 +139,7 @@ def test_a_foreign_record_due_in_the_future_is_not_run_before(
     stage.await_state(job_id, JobState.SUCCEEDED)
     (started,) = journal.events("start", "due")
     assert started.at >= due * 1_000_000
-    assert [each.state for each in stage.of(job_id)] == ["delayed", "succeeded"]
+    assert [each.state for each in stage.of(job_id)] == ["succeeded"]
 
 
 def test_a_foreign_record_that_has_expired_is_not_run(stage: Stage, journal: Journal) -> None:

@@ -45,6 +45,10 @@ from headrace.schemas.ids import foreign_job_id
 from headrace.schemas.states import DeadReason, JobState
 from headrace.schemas.transitions import Transition
 
+NEARLY_DUE = 5_000
+"""Milliseconds before its due time from which a job waits on its lane: more than the clocks of two
+machines should differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -125,9 +129,14 @@ def receive(
 
 
 def admit(record: JobRecord, rules: Rules, recent: RecentJobs, now: int) -> JobRecord | Settled:
-    """Let a job run now, or settle it: not due, expired, or seen before."""
+    """Let a job run, or settle it: not due, expired, or seen before.
+
+    One that is due within `NEARLY_DUE` is let through, and must be held until then: a clock that
+    is behind the scheduler's would send it to the tiers, and it would be back at once, again and
+    again.
+    """
     job = record.headers
-    if job.due is not None and job.due > now:
+    if job.due is not None and job.due > now + NEARLY_DUE:
         return _settled(
             record, ComeBack(job.due, counted=False, state=JobState.DELAYED), rules, now
         )

@@ -19,6 +19,7 @@ from headrace.consumers import execution
 from headrace.consumers.clock import now_ms
 from headrace.consumers.execution import Rules, Settled
 from headrace.consumers.figures import LaneFigures
+from headrace.consumers.held import Held
 from headrace.consumers.member import MakeConsumer, Member
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere
 from headrace.consumers.partitions import Partitions, Place
@@ -37,6 +38,8 @@ _ANNOUNCE_AFTER = 500
 _IDLE, _ACTIVE, _BUSY = 0.25, 0.05, 0.005
 """Seconds that a poll waits: nothing runs; jobs run; answers are expected at once. New records end
 the wait whatever it is."""
+_HOLD = 1.0
+"""Seconds until a job that waits for something to answer is tried again."""
 _FULL_BEFORE_PAUSE = 0.5
 """Seconds without polling before the partitions are paused, because a pause discards what was
 prefetched."""
@@ -81,7 +84,7 @@ class LaneThread:
         self._buffer_bytes = buffer_bytes
         self._on_failure = on_failure
         self._results: deque[tuple[JobRecord, Attempted]] = deque()
-        self._held: list[tuple[float, JobRecord]] = []
+        self._held = Held()
         self._holding = Seldom(_LOG)
         self._recent = RecentJobs()
         self._member: Member | None = None
@@ -175,15 +178,21 @@ class LaneThread:
 
     def _hold(self, record: JobRecord, why: str) -> None:
         self._holding.warn("a job waits in place", job=record.headers.job_id, why=why)
-        self._held.append((time.monotonic() + 1.0, record))
+        self._held.push(record, time.monotonic() + _HOLD)
 
     def _released(self) -> list[JobRecord]:
-        if not self._held:
+        """Take what was held and may start; by the clock too, which may have been set back."""
+        taken = self._held.take(time.monotonic())
+        if not taken:
             return []
-        now = time.monotonic()
-        ready = [record for at, record in self._held if at <= now]
-        self._held = [(at, record) for at, record in self._held if at > now]
-        return [record for record in ready if not record.assignment.closed]
+        clock = time.time_ns() // 1_000_000
+        return [record for record in taken if not self._hold_until_due(record, clock)]
+
+    def _hold_until_due(self, record: JobRecord, clock: int) -> bool:
+        left = (record.headers.due or 0) - clock
+        if left > 0:
+            self._held.push(record, time.monotonic() + left / 1000)
+        return left > 0
 
     def _announce(self) -> None:
         now = time.monotonic()
@@ -217,16 +226,16 @@ class LaneThread:
     def _wait(self) -> float:
         if self._results or self._recorder.busy:
             return _BUSY
-        return _ACTIVE if self.buffer.running else _IDLE
+        longest = _ACTIVE if self.buffer.running else _IDLE
+        return min(longest, self._held.seconds_left(time.monotonic()))
 
     def _await_room(self, seconds: float) -> None:
         self.buffer.room.wait(seconds)
         self.buffer.room.clear()
 
     def _room(self) -> int:
-        if self.buffer.bytes + self._recorder.waiting_bytes >= self._buffer_bytes:
-            return 0
-        return BUFFER - len(self.buffer)
+        waiting = self.buffer.bytes + self._held.bytes + self._recorder.waiting_bytes
+        return BUFFER - len(self.buffer) - len(self._held) if waiting < self._buffer_bytes else 0
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""
@@ -281,7 +290,7 @@ class LaneThread:
             received = execution.receive(message, owned.assignment, self.rules, self._recent, now)
             if isinstance(received, Settled):
                 self._recorder.add(received)
-            else:
+            elif not self._hold_until_due(received, now):
                 ready.append(received)
         return ready
 
@@ -293,9 +302,12 @@ class LaneThread:
         """Take back what has not been started; count it by partition."""
         topic = self.rules.lane.topic
         wanted = set(places)
-        taken = self._slots.withdraw(self.buffer, lambda r: (topic, r.partition) in wanted)
-        held = [record for _, record in self._held if (topic, record.partition) in wanted]
-        self._held = [each for each in self._held if (topic, each[1].partition) not in wanted]
+
+        def drop(record: JobRecord) -> bool:
+            return (topic, record.partition) in wanted
+
+        taken = self._slots.withdraw(self.buffer, drop)
+        held = self._held.withdraw(drop)
         counts: dict[Place, int] = {}
         for record in (*taken, *held):
             place = (topic, record.partition)
