@@ -232,3 +232,16 @@ def test_no_worker_loads_the_checker() -> None:
         check=True,
     )
     assert found.stdout.strip() == "False"
+
+
+def test_a_misspelt_argument_is_named_rather_than_the_one_it_leaves_missing() -> None:
+    def greet(name: str) -> None: ...
+
+    codec = record_codec_for_signature("greet", greet, skip_first=False)
+    with pytest.raises(ArgumentError, match="`nam`: is unknown; there are: name"):
+        codec.bind(nam="x")
+
+
+def test_a_wrong_return_value_is_called_that() -> None:
+    with pytest.raises(ArgumentError, match=r"^add: the return value: Input should be .* integer"):
+        value_codec("add", int).encode("three")

@@ -19,7 +19,8 @@ from headrace.pipeline.job import Job
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.loading import load_pipeline
 from headrace.pipeline.pipeline import Pipeline
-from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.settings import KafkaSettings, LogSettings, load
+from headrace.pipeline.telemetry import logs
 from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.producers import Producer, Receipt
 
@@ -140,10 +141,18 @@ def start(setup: ChildSetup) -> None:
     the first job tells what is wrong.
     """
     os.setpgrp()
+    _configure_logs()
     threading.Thread(target=_follow, args=(setup.parent,), daemon=True).start()
     _process.setup = setup
     with contextlib.suppress(Exception):
         _process.enter()
+
+
+def _configure_logs() -> None:
+    """Log in the worker's form, to standard error: the log file is the worker's to rotate."""
+    settings = load(LogSettings)
+    to_console = {"log_console_enabled": True, "log_file_enabled": False}
+    logs.configure(settings.model_copy(update=to_console), role="job", process=os.getpid())
 
 
 def run(call: Call) -> Attempted:

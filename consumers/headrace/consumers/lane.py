@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from confluent_kafka import Message
 
-from headrace.consumers import execution
+from headrace.consumers import attempt_log, execution
 from headrace.consumers.clock import now_ms
 from headrace.consumers.execution import Rules, Settled
 from headrace.consumers.figures import LaneFigures
@@ -171,6 +171,7 @@ class LaneThread:
             match settled:
                 case Settled():
                     self._recorder.add(settled)
+                    attempt_log.tell(settled)
                 case HoldHere(error):
                     self._hold(record, error.message)
                 case GiveBack():

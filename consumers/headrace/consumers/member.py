@@ -221,8 +221,8 @@ class Member:
         by_topic: dict[str, list[int]] = {}
         for position in positions:
             by_topic.setdefault(position.topic, []).append(position.partition)
-        for topic, numbers in by_topic.items():
-            _LOG.info(what, topic=topic, partitions=sorted(numbers))
+        places = {topic: sorted(numbers) for topic, numbers in sorted(by_topic.items())}
+        _LOG.info(what, group=self._group, partitions=places)
 
     def _on_error(self, error: KafkaError) -> None:
         self._errors.warn("Kafka client", group=self._group, error=error.str())

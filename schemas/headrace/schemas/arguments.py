@@ -76,7 +76,10 @@ class Arguments:
         return values | kwargs
 
     def _explained(self, error: ValidationError) -> ArgumentError:
-        first = error.errors(include_url=False, include_context=False)[0]
+        problems = error.errors(include_url=False, include_context=False)
+        # A misspelt argument is missing too: what was written tells more than what was not.
+        unknown = (each for each in problems if each["type"] == "unexpected_keyword_argument")
+        first = next(unknown, problems[0])
         field = ".".join(str(part) for part in first["loc"]) or None
         if first["type"] == "missing_keyword_only_argument":
             return ArgumentError(self.subject, field, "is missing")

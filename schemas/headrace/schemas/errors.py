@@ -3,6 +3,7 @@
 HeadraceError                     catch this to catch everything of ours
 ├── SchemaError                   at declaration: this type cannot travel, or would not come back
 ├── ArgumentError                 at submit: this value is not what the job type declares
+│   └── ResultError               after an attempt: what the handler returned is not what it says
 ├── UndecodableError              on reading: these bytes are not one framed Avro record
 │   └── InvalidHeadersError       … or its headers do not make it a job record
 ├── UnknownSchemaError            on reading: well framed, but nobody knows the schema it names
@@ -58,6 +59,15 @@ class ArgumentError(HeadraceError):
     def __str__(self) -> str:
         place = f" argument `{self.field}`:" if self.field else ""
         return f"{self.subject}:{place} {self.reason}"
+
+
+class ResultError(ArgumentError):
+    """What a handler returned does not fit its return annotation."""
+
+    def __str__(self) -> str:
+        inside = self.field.removeprefix("value").lstrip(".") if self.field else ""
+        place = f" (at `{inside}`)" if inside else ""
+        return f"{self.subject}: the return value{place}: {self.reason}"
 
 
 class UndecodableError(HeadraceError):

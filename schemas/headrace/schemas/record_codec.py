@@ -14,7 +14,7 @@ from fastavro import schemaless_writer
 from headrace.schemas import framing
 from headrace.schemas.arguments import Arguments
 from headrace.schemas.avro_types.node import AvroSchema, Mismatch, Node
-from headrace.schemas.errors import ArgumentError, UndecodableError
+from headrace.schemas.errors import ArgumentError, ResultError, UndecodableError
 from headrace.schemas.parsed import ParsedSchema, SchemaLookup
 
 Rebuild = Callable[[dict[str, Any]], dict[str, Any]]
@@ -192,9 +192,12 @@ class ValueCodec:
         """The framed payload of one value.
 
         Raises:
-            ArgumentError: the value is not of the declared type.
+            ResultError: the value is not of the declared type.
         """
-        return self.record.encode(self.record.bind(value=value), registry_id)
+        try:
+            return self.record.encode(self.record.bind(value=value), registry_id)
+        except ArgumentError as error:
+            raise ResultError(error.subject, error.field, error.reason) from None
 
     def decode(self, payload: bytes, schemas: SchemaLookup) -> Any:
         """The value in a payload; raises as `RecordCodec.decode` does."""

@@ -53,7 +53,10 @@ class LogSettings(Settings):
     log_console_enabled: bool = Field(
         default=True, description="Whether lines go to standard error."
     )
-    log_file_enabled: bool = Field(default=False, description="Whether lines go to a file.")
+    log_file_enabled: bool = Field(
+        default=False,
+        description='Whether lines go to a file. Child processes of queues with `pool="process"` log to standard error.',
+    )
     log_file_path: Path = Field(
         default=Path(".headrace/log/{role}.log"),
         description="The file. `{role}` (worker, scheduler …) and `{pid}` in it are filled in: "

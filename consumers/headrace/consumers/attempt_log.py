@@ -1,0 +1,33 @@
+"""Log lines of attempts that did not go well: whoever watches a worker should see them."""
+
+import structlog
+
+from headrace.consumers.execution import Settled
+from headrace.schemas.headers import format_time
+from headrace.schemas.states import JobState
+
+_LOG = structlog.get_logger("headrace.jobs")
+
+
+def tell(settled: Settled) -> None:
+    """Say that an attempt failed and when the next one is due, or that the job is dead.
+
+    What the handler asked for itself (`Snooze`) is told at debug.
+    """
+    transition = settled.transition
+    if transition is None or transition.state not in (JobState.RETRYING, JobState.DEAD):
+        return
+    known = {
+        "job": transition.job_id,
+        "type": transition.job_type,
+        "attempt": transition.attempt,
+        "lane": transition.lane,
+        "error": f"{transition.error_type}: {transition.error_message}",
+        "seconds": settled.seconds,
+    }
+    if transition.state == JobState.DEAD:
+        _LOG.error("job is dead", reason=transition.reason, **known)
+    elif transition.error_type is None:
+        _LOG.debug("job waits", due=format_time(transition.due or 0), **known)
+    else:
+        _LOG.warning("attempt failed", due=format_time(transition.due or 0), **known)
