@@ -14,6 +14,7 @@ from headrace.schemas.codec import (
     record_codec_for_model,
     record_codec_for_signature,
     record_codec_from_schema,
+    value_codec,
 )
 from headrace.schemas.errors import ArgumentError, UndecodableError
 from tests.schemas.codec_samples import Address, Colour, NoSchemas, Parcel, Size, codec_of
