@@ -1,21 +1,11 @@
 """A worker's own figures, as one log line per interval: `worker figures`."""
 
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Lock
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
-
-from headrace.pipeline.telemetry.metric_list import JobOutcome
-
-_SUCCEEDED: Final = frozenset({JobOutcome.SUCCEEDED})
-_FAILED: Final = frozenset({JobOutcome.RETRYING, JobOutcome.DEAD})
-Clock = Callable[[], float]
-"""Seconds that never go back, such as `time.monotonic`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,86 +66,8 @@ class Figures:
         }
 
 
-class WorkerFigures:
-    """Adds up what a worker process does. Any thread; 0.6 µs a call.
-
-    Args:
-        slots: Jobs that may run at a time.
-        clock: Where the time comes from.
-    """
-
-    def __init__(self, slots: int, clock: Clock = time.monotonic) -> None:
-        self._lock = Lock()
-        self._clock = clock
-        self._began = self._last = clock()
-        self._slots = slots
-        self._in_flight = 0
-        self._processed = self._succeeded = self._failed = 0
-        self._run_seconds = self._busy_seconds = self._slot_seconds = 0.0
-
-    def started(self, jobs: int = 1) -> None:
-        """Note that jobs took a slot each."""
-        with self._lock:
-            self._advance()
-            self._in_flight += jobs
-
-    def record(self, outcome: str, seconds: float, jobs: int = 1) -> None:
-        """Note that started jobs gave their slots back.
-
-        Args:
-            outcome: One of `JobOutcome`.
-            seconds: How long their handlers ran, together.
-            jobs: How many.
-        """
-        with self._lock:
-            self._advance()
-            self._in_flight -= jobs
-            self._processed += jobs
-            self._run_seconds += seconds
-            if outcome in _SUCCEEDED:
-                self._succeeded += jobs
-            elif outcome in _FAILED:
-                self._failed += jobs
-
-    def set_slots(self, slots: int) -> None:
-        """Note that there are now so many slots, as when a stuck thread was written off."""
-        with self._lock:
-            self._advance()
-            self._slots = slots
-
-    @property
-    def in_flight(self) -> int:
-        """Jobs that hold a slot now."""
-        return self._in_flight
-
-    @property
-    def uptime(self) -> timedelta:
-        """Time since this object was made."""
-        return timedelta(seconds=self._clock() - self._began)
-
-    def total(self) -> Figures:
-        """Give the figures since the start."""
-        with self._lock:
-            self._advance()
-            return Figures(
-                self._processed,
-                self._succeeded,
-                self._failed,
-                self._run_seconds,
-                self._busy_seconds,
-                self._slot_seconds,
-            )
-
-    def _advance(self) -> None:
-        now = self._clock()
-        passed = now - self._last
-        self._last = now
-        self._busy_seconds += passed * self._in_flight
-        self._slot_seconds += passed * self._slots
-
-
 class FigureSource(Protocol):
-    """What a reporter asks: `WorkerFigures`, or whoever counts anyway."""
+    """What a reporter asks: whoever counts what a process does."""
 
     @property
     def in_flight(self) -> int:
