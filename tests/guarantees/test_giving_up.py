@@ -34,9 +34,10 @@ def test_partitions_whose_jobs_fail_change_hands_without_waiting(stage: Stage) -
         first = stack.enter_context(stage.worker(LANES, worker_drain_budget=FOR_EVER))
         (lane,) = first.lanes.values()
         wait_until("it works", lambda: journal.count("start") >= 20)
+        others: list[LaneThread] = []
         for _ in range(3):
             with stage.worker(LANES, worker_drain_budget=FOR_EVER) as second:
-                (other,) = second.lanes.values()
-                wait_until("they share", partial(_share, lane, other))
+                others.extend(second.lanes.values())
+                wait_until("they share", partial(_share, lane, others[-1]))
             wait_until("it has them all again", lambda: len(lane.partitions.owned) == 2)
-        assert lane.figures.commit_failures == other.figures.commit_failures == 0
+        assert [each.figures.commit_failures for each in (lane, *others)] == [0, 0, 0, 0]

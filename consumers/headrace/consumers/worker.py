@@ -86,6 +86,7 @@ class Worker:
         self.ended = threading.Event()
         self.lost_threads = 0
         self.lost_threads_ever = 0
+        self._stuck_loop = False
         self._producer = make_producer(self.options.kafka, self.options.producing)
         self.submitter = LazySubmitter(pipeline, self.options.kafka)
         self._runner = Runner(
@@ -106,8 +107,9 @@ class Worker:
         """Work until `stop` is called or a lane fails.
 
         Returns:
-            The exit code: 0 after a stop, 1 after a failure, 75 (try again) when too many threads
-            are stuck in jobs whose time is over, so that a supervisor starts a fresh process.
+            The exit code: 0 after a stop, 1 after a failure, 75 (try again) when too many threads,
+            or the event loop, are stuck in jobs whose time is over, so that a supervisor starts a
+            fresh process.
         """
         try:
             self._open()
@@ -138,7 +140,7 @@ class Worker:
         )
 
     def _open_executors(self) -> None:
-        loop = AsyncExecutor(self._runner, self._report)
+        loop = AsyncExecutor(self._runner, self._report, on_stuck=self._on_stuck_loop)
         loop.open()
         self._executors["async"] = loop
         self._executors["thread"] = ThreadExecutor(
@@ -246,8 +248,16 @@ class Worker:
             _LOG.error("too many threads are stuck: this worker ends to be started afresh")
             self.stop()
 
+    def _on_stuck_loop(self) -> None:
+        if not self.stopping.is_set():
+            _LOG.error(
+                "the event loop runs nothing any more: this worker ends to be started afresh"
+            )
+            self._stuck_loop = True
+            self.stop()
+
     def _worn_out(self) -> bool:
-        return self.lost_threads >= self.options.settings.worker_lost_threads
+        return self._stuck_loop or self.lost_threads >= self.options.settings.worker_lost_threads
 
     def _on_failure(self, error: BaseException) -> None:
         self.failure = self.failure or error

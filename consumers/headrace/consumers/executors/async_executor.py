@@ -5,6 +5,7 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ _LOG = structlog.get_logger("headrace.executors")
 CANCEL_GRACE = 5.0
 """Seconds that a cancelled job may take to clean up before it is reported without waiting for it.
 One that swallows its cancellation, or blocks the loop, would else keep its slot for ever."""
+STUCK_AFTER = 30.0
+"""Seconds without a sign of life after which a loop that a job blocks is given up."""
 _STOP_GRACE = 5.0
 """Seconds that a stop waits for cancelled jobs; with the lifespan's end it must fit into `join`."""
 
@@ -62,14 +65,29 @@ class AsyncExecutor:
         runner: Runs handlers; is given what the lifespan yields.
         report: Takes results.
         cancel_grace: Seconds that a job may live on after being cancelled.
+        stuck_after: Seconds that a job over its time and grace may hold up the loop.
+        on_stuck: Told, again and again, that the loop runs nothing any more: it has ended by
+            itself, or a job holds it up for good. Only a new process helps.
     """
 
     def __init__(
-        self, runner: Runner, report: Report, *, cancel_grace: float = CANCEL_GRACE
+        self,
+        runner: Runner,
+        report: Report,
+        *,
+        cancel_grace: float = CANCEL_GRACE,
+        stuck_after: float = STUCK_AFTER,
+        on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
         self._report = report
         self._grace = cancel_grace
+        self._stuck_after = stuck_after
+        self._on_stuck = on_stuck
+        self._beat = time.monotonic()
+        self._overdue = 0.0
+        """The beat that a job was found to hold up; another one shows that the loop lives."""
+        self._told_to_stop = False
         self._inbox: deque[JobRecord] = deque()
         self._scheduled = False
         self._running: dict[asyncio.Task[None], _Running] = {}
@@ -116,9 +134,18 @@ class AsyncExecutor:
                 )
                 outcome = TimedOut(running.record.timeout)
                 self._report(running.record, Attempted(outcome, running.started, now_ms()))
+                self._overdue = self._beat if self._beat < late else 0.0
+        held_up = self._overdue == self._beat and time.monotonic() - self._beat > self._stuck_after
+        if held_up or self._has_ended():
+            self._on_stuck()
+
+    def _has_ended(self) -> bool:
+        """Whether the loop is gone though nobody asked: a handler has cancelled every task."""
+        return self._ready.is_set() and not (self._told_to_stop or self._thread.is_alive())
 
     def stop(self, *, at_once: bool) -> None:
         """Cancel what runs, leave the lifespan, end the loop."""
+        self._told_to_stop = True
         if not self._thread.is_alive() or self._stopping is None:
             return
         with contextlib.suppress(RuntimeError):  # it has ended by itself: its lifespan failed
@@ -165,7 +192,7 @@ class AsyncExecutor:
         """Cancel the attempts whose time is over, for as long as the loop lives."""
         while True:
             await asyncio.sleep(_SWEEP)
-            now = time.monotonic()
+            self._beat = now = time.monotonic()
             for task, running in list(self._running.items()):
                 # Once only: a second cancellation would cut off the job's own cleaning up.
                 if now >= running.deadline and not running.over_time:
