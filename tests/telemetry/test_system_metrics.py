@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any, cast
@@ -12,7 +12,7 @@ from headrace.pipeline.telemetry.system_metrics import Figures, FiguresReporter
 class Source:
     """A process that has counted what the test says."""
 
-    figures: Figures = Figures()
+    figures: Figures = field(default_factory=Figures)
     in_flight: int = 0
     uptime: timedelta = timedelta()
 
