@@ -214,3 +214,18 @@ def forgot_to_await() -> None:
     async def work() -> None: ...
 
     return work()  # type: ignore[return-value]
+
+
+_met: list[asyncio.Event] = []
+
+
+@samples.job("async.meet")
+async def meet(parties: int) -> None:
+    """Wait until so many of these jobs run at the same time."""
+    mine = asyncio.Event()
+    _met.append(mine)
+    if len(_met) == parties:
+        for each in _met:
+            each.set()
+        _met.clear()
+    await mine.wait()
