@@ -63,7 +63,6 @@ def test_a_pool_whose_idle_child_was_killed_is_replaced_and_its_jobs_wait_in_pla
 ) -> None:
     child = bench.result("count_runs")["pid"]
     os.kill(child, signal.SIGKILL)
-    psutil.Process(child)  # it is ours to be reaped by the pool
     outcomes: list[object] = []
     while Succeeded not in map(type, outcomes):
         outcomes.append(bench.outcome("double", number=1))

@@ -133,10 +133,10 @@ def test_every_topic_stamps_the_time_of_append() -> None:
 def test_a_record_that_fits_its_lane_fits_the_tiers_and_the_dead_letters_with_more_headers() -> (
     None
 ):
-    topics = wanted(pipeline(), settings(topic_max_message_bytes=70_000))
+    topics = wanted(pipeline(), settings(topic_max_message_bytes=2_000_000))
     largest = {topic.role: int(topic.config["max.message.bytes"]) for topic in topics}
-    assert largest[Role.LANE] == 70_000
-    assert largest[Role.TIER] == 70_000 + 512 * 1024
+    assert largest[Role.LANE] == 2_000_000
+    assert largest[Role.TIER] == 2_000_000 + 512 * 1024
     assert largest[Role.DEAD_LETTERS] == largest[Role.EVENTS] == largest[Role.TIER]
 
 

@@ -68,13 +68,14 @@ class ProcessExecutor:
         """Replace a broken pool. The timeouts are watched by the pool itself."""
         if self._stopping:
             return
-        if self._refused or (self._running and not self._pool.active):
+        if not self._pool.active and (self._running or self._refused):
             self._replace_pool()
+        self._hold_refused()
 
     def stop(self, *, at_once: bool) -> None:
         """Kill what still runs and end the children."""
         self._stopping = True
-        ending = self._end_pool()
+        ending = _end(self._pool)
         ending.join(timeout=1 if at_once else _STOP_BUDGET)
         now = now_ms()
         for future in list(self._running):
@@ -94,22 +95,19 @@ class ProcessExecutor:
         """Start anew. What was on the way waits in place: whether it ran is not known."""
         _LOG.error("the child processes broke down and are started anew", jobs=len(self._running))
         orphans = list(self._running)
-        self._end_pool()
-        self._pool = self._new_pool()
+        broken, self._pool = self._pool, self._new_pool()
+        _end(broken)
         now = now_ms()
         outcome = Unavailable(_broken("the pool broke down"))
         for future in orphans:
             self._settle(future, outcome, now)
-        while self._refused:
-            self._report(self._refused.popleft(), Attempted(outcome, now, now))
 
-    def _end_pool(self) -> threading.Thread:
-        """Kill the children, on a thread of its own because the pool's `join` ignores its limit."""
-        pool = self._pool
-        pool.stop()
-        ending = threading.Thread(target=pool.join, name="headrace-pool-end", daemon=True)
-        ending.start()
-        return ending
+    def _hold_refused(self) -> None:
+        """What a broken pool did not take waits in place, and is tried again."""
+        while self._refused:
+            now = now_ms()
+            outcome = Unavailable(_broken("the pool did not take it"))
+            self._report(self._refused.popleft(), Attempted(outcome, now, now))
 
     def _done(self, record: JobRecord, future: Any) -> None:
         now = now_ms()
@@ -144,6 +142,14 @@ class ProcessExecutor:
                 return Unavailable(_broken(str(error)))
             case _:
                 return Failed(error_info(error))
+
+
+def _end(pool: Any) -> threading.Thread:
+    """Kill a pool's children, on a thread of its own because its `join` ignores the limit."""
+    pool.stop()
+    ending = threading.Thread(target=pool.join, name="headrace-pool-end", daemon=True)
+    ending.start()
+    return ending
 
 
 def _broken(why: str) -> ErrorInfo:

@@ -159,9 +159,10 @@ class TopicSettings(Settings):
     events_partitions: int = Field(default=6, ge=1, description="Partitions of the events topic.")
     topic_max_message_bytes: int = Field(
         default=1_048_576,
-        ge=65_536,
-        description="The largest job record a lane takes, in bytes. Delay tiers, dead letters and "
-        "events take 512 KiB more, so that a hand-over never fails for size.",
+        ge=1_048_576,
+        description="The largest job record a lane takes, in bytes; not below 1 MiB, since brokers "
+        "check whole batches. Delay tiers, dead letters and events take 512 KiB more, so that a "
+        "hand-over never fails for size.",
     )
 
     @model_validator(mode="after")

@@ -69,7 +69,8 @@ class WorkerSettings(Settings):
     worker_buffer_bytes: int = Field(
         default=67_108_864,
         ge=1_048_576,
-        description="Bytes of records that wait in memory for a slot, per lane.",
+        description="Bytes of records in memory per lane that wait for a slot, in place, or to be "
+        "handed over.",
     )
     worker_transitions: bool = Field(
         default=True, description="Whether job transitions are published on the events topic."
