@@ -6,8 +6,8 @@ import pytest
 import structlog
 
 from headrace.consumers import attempt_log
-from headrace.consumers.execution import Settled
 from headrace.consumers.records import Assignment
+from headrace.consumers.settled import Settled
 from headrace.schemas.states import DeadReason, JobState
 from headrace.schemas.transitions import Transition
 

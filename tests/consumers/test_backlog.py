@@ -1,8 +1,8 @@
 """The backlog of hand-overs: nothing that cannot go stops what can, and its size is known."""
 
 from headrace.consumers.backlog import Backlog
-from headrace.consumers.execution import HandOver, Settled
 from headrace.consumers.records import Assignment
+from headrace.consumers.settled import HandOver, Settled
 
 ONE = Assignment("shop.default.normal", 1, 1)
 TWO = Assignment("shop.default.normal", 2, 2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.consumers import execution
-from headrace.consumers.execution import NEARLY_DUE, Rules, Settled, receive, settle
+from headrace.consumers.execution import NEARLY_DUE, receive, settle
 from headrace.consumers.outcomes import (
     Attempted,
     Died,
@@ -27,6 +27,7 @@ from headrace.consumers.outcomes import (
 )
 from headrace.consumers.recent import RecentJobs
 from headrace.consumers.records import Assignment, JobRecord
+from headrace.consumers.settled import HandOver, Rules, Settled
 from headrace.pipeline import Lane, Pipeline, Retry
 from headrace.schemas import headers
 from headrace.schemas.headers import JobHeaders
@@ -107,7 +108,7 @@ def admitted(given: JobHeaders | Headers | None, **more: Any) -> JobRecord:
     return found
 
 
-def handed_over(found: object) -> tuple[execution.HandOver, JobHeaders, dict[str, bytes | None]]:
+def handed_over(found: object) -> tuple[HandOver, JobHeaders, dict[str, bytes | None]]:
     """The record that a settled job left behind, and what its headers say."""
     assert isinstance(found, Settled)
     handover = found.handover

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from headrace.consumers import dead_letters
-from headrace.consumers.execution import Settled
 from headrace.consumers.figures import OTHER, LaneFigures
 from headrace.consumers.outcomes import ErrorInfo
 from headrace.consumers.records import Assignment
+from headrace.consumers.settled import Settled
 from headrace.pipeline import RetryLater, Snooze
 from headrace.schemas import headers
 from headrace.schemas.headers import MAX_MESSAGE

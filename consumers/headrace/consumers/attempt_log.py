@@ -2,7 +2,7 @@
 
 import structlog
 
-from headrace.consumers.execution import Settled
+from headrace.consumers.settled import Settled
 from headrace.schemas.headers import format_time
 from headrace.schemas.states import JobState
 

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from headrace.consumers.execution import Settled
 from headrace.consumers.partitions import Place
+from headrace.consumers.settled import Settled
 
 MAX_BATCH = 200
 """Records in one transaction."""

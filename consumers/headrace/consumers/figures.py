@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from headrace.consumers.execution import Settled
+from headrace.consumers.settled import Settled
 from headrace.pipeline.telemetry.metric_list import (
     HANDOVER_BUCKETS,
     LATENESS_BUCKETS,

@@ -13,8 +13,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from headrace.consumers.bounded_call import CallHungError, within
-from headrace.consumers.execution import HandOver
 from headrace.consumers.records import to_client
+from headrace.consumers.settled import HandOver
 
 _LOG = structlog.get_logger("headrace.handover")
 _TIMEOUT = 5.0

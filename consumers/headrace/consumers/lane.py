@@ -17,7 +17,6 @@ from confluent_kafka import Message
 
 from headrace.consumers import attempt_log, execution
 from headrace.consumers.clock import now_ms
-from headrace.consumers.execution import Rules, Settled
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.held import Held
 from headrace.consumers.member import MakeConsumer, Member
@@ -27,6 +26,7 @@ from headrace.consumers.recent import RecentJobs
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
 from headrace.consumers.seldom import Seldom
+from headrace.consumers.settled import Rules, Settled
 from headrace.consumers.slots import LaneBuffer, Slots
 from headrace.consumers.transition_log import TransitionLog
 

@@ -21,7 +21,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from headrace.consumers.backlog import Backlog
 from headrace.consumers.commit import Commit
 from headrace.consumers.commit_metadata import MetadataTooLargeError
-from headrace.consumers.execution import HandOver, Settled
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.handover import End, HandOvers
 from headrace.consumers.partitions import (
@@ -32,6 +31,7 @@ from headrace.consumers.partitions import (
 )
 from headrace.consumers.records import Assignment
 from headrace.consumers.seldom import Seldom
+from headrace.consumers.settled import HandOver, Settled
 from headrace.consumers.transition_log import TransitionLog, bounded
 
 _LOG = structlog.get_logger("headrace.recording")

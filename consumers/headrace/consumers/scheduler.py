@@ -22,7 +22,6 @@ from datetime import timedelta
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from headrace.consumers.execution import HandOver, Settled
 from headrace.consumers.figures import SchedulerFigures
 from headrace.consumers.handover import HandOvers
 from headrace.consumers.member import Member
@@ -31,6 +30,7 @@ from headrace.consumers.partitions import OwnedPartition, Partitions, Place, Sta
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import to_client
 from headrace.consumers.seldom import Seldom
+from headrace.consumers.settled import HandOver, Settled
 from headrace.consumers.stray import Stray, read_delayed, too_large
 from headrace.consumers.waiting import DelayedRecord, DueHeap, InHand
 from headrace.pipeline.durations import to_milliseconds

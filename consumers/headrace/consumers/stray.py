@@ -6,9 +6,9 @@ from confluent_kafka import Message
 
 from headrace.consumers import dead_letters
 from headrace.consumers.clock import now_ms
-from headrace.consumers.execution import HandOver, Settled
 from headrace.consumers.outcomes import ErrorInfo
 from headrace.consumers.records import Assignment, header_list
+from headrace.consumers.settled import HandOver, Settled
 from headrace.consumers.waiting import DelayedRecord
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.topology import Tier, Topology

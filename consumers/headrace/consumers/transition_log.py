@@ -8,8 +8,8 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, Producer
 
-from headrace.consumers.execution import Settled
 from headrace.consumers.seldom import Seldom
+from headrace.consumers.settled import Settled
 from headrace.schemas.transitions import Transition, encode_batch
 
 _LOG = structlog.get_logger("headrace.transitions")

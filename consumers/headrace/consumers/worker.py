@@ -12,7 +12,6 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from headrace.consumers.child import ChildSetup, LazySubmitter
-from headrace.consumers.execution import Rules
 from headrace.consumers.executors import AsyncExecutor, Executor, ProcessExecutor, ThreadExecutor
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import HandOvers
@@ -24,6 +23,7 @@ from headrace.consumers.recent import READ_BACK
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
 from headrace.consumers.running import Runner
+from headrace.consumers.settled import Rules
 from headrace.consumers.slots import Slots
 from headrace.consumers.transition_log import TransitionLog
 from headrace.pipeline.errors import SettingsError
