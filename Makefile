@@ -28,8 +28,16 @@ install: $(VENV)/.run  ## Make .venv with the product and its embedded broker
 demo: $(VENV)/.run  ## Audit this Python's standard library through a real Kafka
 	$(BIN)/python -m examples.source_audit
 
+# Most tests wait for Kafka or for processes, so the two halves run side by side, each on a Kafka of
+# its own. What the second half says is shown when the first has ended.
+LONG_TESTS := tests/guarantees tests/producers tests/demo
+
 test: $(VENV)/.dev  ## Run the tests on a real Kafka
-	$(BIN)/python -m pytest
+	@mkdir -p build
+	@$(BIN)/python -m pytest $(LONG_TESTS) -p no:cacheprovider > build/long-tests.log 2>&1 & long=$$!; \
+	trap 'kill $$long' INT TERM; \
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(LONG_TESTS)); others=$$?; \
+	wait $$long; code=$$?; cat build/long-tests.log; exit $$((others | code))
 
 check: $(VENV)/.dev  ## Lint, format check, types, import layers, dead code, dependencies
 	$(BIN)/ruff check $(CODE)
