@@ -50,7 +50,7 @@ def kafka() -> Iterator[str]:
 def worker(log: Path, *arguments: str) -> Iterator[psutil.Process]:
     """`headrace worker` as a user starts it, ready when it says so."""
     command = [sys.executable, "-m", "headrace", *arguments]
-    environment = os.environ | {"BENCH_LOG": str(log), "HEADRACE_LOG_LEVEL": "warning"}
+    environment = os.environ | {"BENCH_LOG": str(log), "HEADRACE_LOG_LEVEL": "error"}
     process = subprocess.Popen(command, env=environment)
     try:
         yield psutil.Process(process.pid)

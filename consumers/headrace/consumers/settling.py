@@ -33,22 +33,24 @@ def settled(
     attempted: Attempted | None = None,
 ) -> Settled:
     """Put a decision into effect: the transition to publish, and the record to hand over."""
+    handover = None
     match decision:
         case Finish(state, result):
-            transition, handover = transition_of(record.headers, record, state, rules, now), None
-            if result is not None:
-                transition = transition._replace(result=result)
+            transition = transition_of(
+                record.headers, record, state, rules, now, attempted=attempted, result=result
+            )
         case ComeBack():
             transition, handover = _come_back(record, decision, rules, now)
         case Bury(reason, error):
             transition, handover = _bury(record, reason, error, rules, now)
         case _:
             raise AssertionError(f"{decision} settles nothing")
-    seconds, ready = 0.0, 0
-    if attempted is not None:
+    if attempted is None:
+        return Settled(record.assignment, record.offset, transition, handover)
+    if handover is not None:
         transition = transition._replace(started=attempted.started, ended=attempted.ended)
-        seconds = max(0, attempted.ended - attempted.started) / 1000
-        ready = record.headers.due or record.headers.created
+    seconds = max(0, attempted.ended - attempted.started) / 1000
+    ready = record.headers.due or record.headers.created
     return Settled(record.assignment, record.offset, transition, handover, seconds, ready)
 
 
@@ -171,6 +173,9 @@ def transition_of(
     rules: Rules,
     now: int,
     error: ErrorInfo | None = None,
+    *,
+    attempted: Attempted | None = None,
+    result: bytes | None = None,
 ) -> Transition:
     """Give the transition of a record to a state, as this worker sees it now."""
     return Transition(
@@ -186,10 +191,15 @@ def transition_of(
         now,
         job.created,
         rules.worker,
-        tenant=job.tenant,
-        key=_key_of(record, job),
-        error_type=error.type if error else None,
-        error_message=error.message if error else None,
+        attempted.started if attempted else None,
+        attempted.ended if attempted else None,
+        None,
+        job.tenant,
+        _key_of(record, job),
+        None,
+        error.type if error else None,
+        error.message if error else None,
+        result,
     )
 
 
