@@ -221,7 +221,7 @@ class LaneThread:
         messages = self._member.poll(0, 1)
         if messages:  # of a partition that was assigned since the others were paused
             self._member.pause(self.partitions.owned.values())
-        self._await_room(_ACTIVE)
+        self._await_room(self._wait())
         return messages
 
     def _wait(self) -> float:

@@ -221,8 +221,19 @@ class Member:
         by_topic: dict[str, list[int]] = {}
         for position in positions:
             by_topic.setdefault(position.topic, []).append(position.partition)
-        places = {topic: sorted(numbers) for topic, numbers in sorted(by_topic.items())}
+        places = {topic: _ranges(numbers) for topic, numbers in sorted(by_topic.items())}
         _LOG.info(what, group=self._group, partitions=places)
 
     def _on_error(self, error: KafkaError) -> None:
         self._errors.warn("Kafka client", group=self._group, error=error.str())
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Write partition numbers shortly: 0-2,5."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
