@@ -176,6 +176,10 @@ def _processes(pipeline: Pipeline, withhold: set[str]) -> None:
         match how:
             case "os-exit":
                 os._exit(7)
+            case "os-exit-0":
+                os._exit(0)
+            case "fork":
+                _fork_a_process_that_ends_well()
             case "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "exit":
@@ -187,6 +191,15 @@ def _processes(pipeline: Pipeline, withhold: set[str]) -> None:
             case "raise":
                 raise ValueError("from a child")
         return how
+
+
+def _fork_a_process_that_ends_well() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    if status != 0:
+        raise ValueError(f"its exit status became {status}")
 
 
 def _late(pipeline: Pipeline, withhold: set[str]) -> None:

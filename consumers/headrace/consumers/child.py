@@ -9,7 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
-from typing import Any
+from typing import Any, Final, NoReturn, Protocol
 
 from headrace.consumers.clock import now_ms
 from headrace.consumers.lifespans import enter_lifespan
@@ -23,6 +23,9 @@ from headrace.pipeline.settings import KafkaSettings, LogSettings, load
 from headrace.pipeline.telemetry import logs
 from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.producers import Producer, Receipt
+
+_UNASKED: Final = 70
+"""Exit code of a child that ends though its pool did not ask it to (EX_SOFTWARE)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class _Process:
 
     def __init__(self) -> None:
         self.setup: ChildSetup | None = None
+        self.busy_pid = 0
+        """This process while it runs a job; one that the job forks is none of the pool's."""
         self._child: _Child | None = None
 
     def enter(self) -> _Child:
@@ -141,6 +146,7 @@ def start(setup: ChildSetup) -> None:
     the first job tells what is wrong.
     """
     os.setpgrp()
+    os._exit = _telling_exit(os._exit)
     _configure_logs()
     threading.Thread(target=_follow, args=(setup.parent,), daemon=True).start()
     _process.setup = setup
@@ -157,12 +163,39 @@ def _configure_logs() -> None:
 
 def run(call: Call) -> Attempted:
     """Run one attempt in this child."""
+    _process.busy_pid = os.getpid()
+    try:
+        return _run(call)
+    finally:
+        _process.busy_pid = 0
+
+
+def _run(call: Call) -> Attempted:
     started = now_ms()
     try:
         child = _process.enter()
     except BaseException as error:
         return Attempted(Unavailable(error_info(error)), started, now_ms())
     return child.run(call)
+
+
+class _Exit(Protocol):
+    """`os._exit`."""
+
+    def __call__(self, status: int) -> NoReturn: ...
+
+
+def _telling_exit(exit_now: _Exit) -> _Exit:
+    """Make an end in the middle of a job look like one.
+
+    A pool takes exit code 0 for a child that was told to go, so a job that calls `os._exit(0)`
+    would be waited for until its time is over.
+    """
+
+    def exit_telling(status: int) -> NoReturn:
+        exit_now(_UNASKED if status == 0 and os.getpid() == _process.busy_pid else status)
+
+    return exit_telling
 
 
 def _follow(parent: int) -> None:
@@ -172,4 +205,4 @@ def _follow(parent: int) -> None:
         try:
             os.kill(parent, 0)
         except ProcessLookupError:
-            os._exit(70)
+            os._exit(_UNASKED)
