@@ -1,10 +1,18 @@
 """Queues and the lanes that they make."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
+from headrace.deploy.compose import render_compose
 from headrace.pipeline import DeclarationError, Lane, Pipeline, Pool, Queue
+
+
+@dataclass
+class Refund:
+    order: str
 
 
 def test_a_queue_has_three_priorities_and_normal_is_its_default() -> None:
@@ -35,11 +43,50 @@ def test_a_pool_may_be_given_as_text() -> None:
         ({"name": "mail", "priorities": "low"}, "is one text"),
         ({"name": "mail", "pool": "threads"}, "pool='threads' is unknown"),
         ({"name": "mail", "partitions": 0}, "partitions=0 must be 1 or more"),
+        (
+            {"name": "pay", "priorities": ("high", "low"), "ordered": True},
+            r"each priority is a lane of its own.*give one, priorities=\('high',\), or leave",
+        ),
+        ({"name": "pay", "priorities": (), "ordered": True}, "has no priorities"),
+        ({"name": "delay", "ordered": True}, "taken by Headrace's own topics"),
     ],
 )
 def test_a_queue_that_cannot_work_is_refused(arguments: dict[str, Any], why: str) -> None:
     with pytest.raises(DeclarationError, match=why):
         Queue(**arguments)
+
+
+def test_an_ordered_queue_has_one_lane() -> None:
+    shop = Pipeline("shop", queues=[Queue("payments", ordered=True)])
+    assert [lane.topic for lane in shop.topology.lanes()] == ["shop.payments.normal"]
+    assert shop.queues["payments"].default_priority == "normal"
+
+
+def test_the_one_priority_of_an_ordered_queue_may_be_chosen() -> None:
+    assert Queue("payments", ("critical",), ordered=True).priorities == ("critical",)
+
+
+def test_a_queue_is_not_ordered_unless_it_says_so() -> None:
+    assert not Queue("payments").ordered
+
+
+def test_a_job_type_of_an_ordered_queue_goes_to_its_one_lane_and_to_no_other() -> None:
+    shop = Pipeline("shop", queues=[Queue("payments", ordered=True)])
+
+    @shop.job("payment.capture")
+    def capture(order: str) -> None: ...
+
+    assert capture.policy.priority == "normal"
+    with pytest.raises(DeclarationError, match="has no priority 'high'"):
+        shop.declare("payment.refund", Refund, priority="high")
+
+
+def test_the_compose_file_of_an_ordered_queue_has_a_worker_for_its_one_priority() -> None:
+    shop = Pipeline("shop", queues=[Queue("payments", ordered=True)])
+    document = yaml.safe_load(render_compose(shop, "shop.jobs:shop"))
+    assert [name for name in document["services"] if name.startswith("worker-")] == [
+        "worker-normal"
+    ]
 
 
 def test_every_queue_and_priority_is_a_lane_with_a_topic_of_its_own() -> None:

@@ -11,6 +11,8 @@ from headrace.pipeline.errors import DeclarationError
 DEFAULT_PRIORITIES: Final = ("high", "normal", "low")
 WEIGHTS: Final = {"critical": 100, "high": 60, "normal": 30, "low": 10}
 """Shares of a worker's slots by priority; a priority of another name weighs as `normal`."""
+ORDERED_PRIORITIES: Final = ("normal",)
+"""Of an ordered queue that names none: order is kept within one lane."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_NAME: Final = 40
 
@@ -42,11 +44,19 @@ def check_name(kind: str, name: str) -> str:
 class Queue:
     """A named class of work with its own order, pool and dead-letter topic.
 
+    In an ordered queue the jobs of one key start in the order in which they reached the lane,
+    one at a time, across failures, retries, rebalances and the death of workers; keys run side by
+    side. So it has one priority, and a failed job waits in place for its retry, in front of the
+    later jobs of its key, never in the delay tiers. A replay from the dead letters gives up order.
+    A job that is submitted without a key has its id as key, so such jobs have no order.
+
     Attributes:
         name: Lower-case words joined by hyphens.
-        priorities: The lanes of the queue, most urgent first; each is a topic.
+        priorities: The lanes of the queue, most urgent first; each is a topic. When not given:
+            high, normal and low, or normal alone if the queue is ordered.
         pool: Where its jobs run: "default" or "process".
         partitions: Of each lane; the `HEADRACE_TOPIC_PARTITIONS` setting when not given.
+        ordered: Whether jobs of one key keep their order.
 
     Raises:
         DeclarationError: A value cannot be used.
@@ -56,38 +66,53 @@ class Queue:
     priorities: tuple[str, ...] = DEFAULT_PRIORITIES
     pool: Pool | str = Pool.DEFAULT
     partitions: int | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         check_name("queue", self.name)
+        object.__setattr__(self, "priorities", self._checked_priorities())
+        object.__setattr__(self, "pool", self._checked_pool())
+        if self.partitions is not None and self.partitions < 1:
+            raise DeclarationError(
+                f"queue {self.name!r}: partitions={self.partitions} must be 1 or more"
+            )
+
+    def _checked_priorities(self) -> tuple[str, ...]:
         given: object = self.priorities
         if isinstance(given, str):
             raise DeclarationError(
                 f"queue {self.name!r}: priorities={self.priorities!r} is one text: give a tuple, "
                 f"({self.priorities!r},)"
             )
-        object.__setattr__(self, "priorities", tuple(self.priorities))
-        if not self.priorities:
+        not_given = given is DEFAULT_PRIORITIES
+        priorities = ORDERED_PRIORITIES if self.ordered and not_given else tuple(self.priorities)
+        if not priorities:
             raise DeclarationError(f"queue {self.name!r} has no priorities: give at least one")
-        for priority in self.priorities:
+        for priority in priorities:
             check_name(f"priority of queue {self.name!r}", priority)
-        if len(set(self.priorities)) < len(self.priorities):
-            raise DeclarationError(f"queue {self.name!r} names a priority twice: {self.priorities}")
-        reserved = {"dlq"} & set(self.priorities)
-        if reserved or self.name == "delay":
+        if len(set(priorities)) < len(priorities):
+            raise DeclarationError(f"queue {self.name!r} names a priority twice: {priorities}")
+        if "dlq" in priorities or self.name == "delay":
             raise DeclarationError(
                 f"queue {self.name!r}: 'delay' (queue) and 'dlq' (priority) are taken by "
                 "Headrace's own topics; use another name"
             )
+        if self.ordered and len(priorities) > 1:
+            raise DeclarationError(
+                f"queue {self.name!r}: ordered=True with priorities={priorities}: each priority is "
+                "a lane of its own, and nothing orders the jobs of a key that lie on several; give "
+                f"one, priorities=({priorities[0]!r},), or leave priorities out, or declare a "
+                "second ordered queue"
+            )
+        return priorities
+
+    def _checked_pool(self) -> Pool:
         try:
-            object.__setattr__(self, "pool", Pool(self.pool))
+            return Pool(self.pool)
         except ValueError:
             raise DeclarationError(
                 f"queue {self.name!r}: pool={self.pool!r} is unknown; use 'default' or 'process'"
             ) from None
-        if self.partitions is not None and self.partitions < 1:
-            raise DeclarationError(
-                f"queue {self.name!r}: partitions={self.partitions} must be 1 or more"
-            )
 
     @property
     def default_priority(self) -> str:
