@@ -18,6 +18,7 @@ from headrace.pipeline.broker.options import (
     BrokerOptions,
     BrokerState,
     BrokerStatus,
+    Proxied,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "BrokerOptions",
     "BrokerState",
     "BrokerStatus",
+    "Proxied",
     "fetch",
     "running",
     "start",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.pipeline.broker.layout import Layout
-from headrace.pipeline.broker.options import HOST, BrokerOptions
+from headrace.pipeline.broker.options import HOST, BrokerOptions, Proxied
 
 NODE_ID = 1
 
@@ -18,15 +18,30 @@ class Ports:
     controller: int
 
 
-def server_properties(layout: Layout, ports: Ports) -> dict[str, str]:
+def server_properties(
+    layout: Layout, ports: Ports, proxied: Sequence[Proxied] = ()
+) -> dict[str, str]:
     """All of `server.properties` for one directory."""
+    # What a broker advertises goes by the listener, so each proxy has one of its own.
+    named = [(f"PROXIED{number}", each) for number, each in enumerate(proxied, 1)]
+    listeners = [("PLAINTEXT", ports.client), ("CONTROLLER", ports.controller)]
+    listeners += [(name, each.port) for name, each in named]
+    advertised = [("PLAINTEXT", ports.client)]
+    advertised += [(name, each.advertised) for name, each in named]
+    protocols = [_ROLES["listener.security.protocol.map"]]
+    protocols += [f"{name}:PLAINTEXT" for name, _ in named]
     return {
         **behaviour(),
-        "listeners": f"PLAINTEXT://{HOST}:{ports.client},CONTROLLER://{HOST}:{ports.controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{ports.client}",
+        "listeners": _addresses(listeners),
+        "advertised.listeners": _addresses(advertised),
+        "listener.security.protocol.map": ",".join(protocols),
         "controller.quorum.bootstrap.servers": f"{HOST}:{ports.controller}",
         "log.dirs": str(layout.data),
     }
+
+
+def _addresses(listeners: Sequence[tuple[str, int]]) -> str:
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in listeners)
 
 
 def behaviour() -> dict[str, str]:

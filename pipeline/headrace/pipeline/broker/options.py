@@ -17,6 +17,19 @@ def silent(line: str) -> None:
 
 
 @dataclass(frozen=True)
+class Proxied:
+    """A listener for clients that come through a proxy on this machine.
+
+    Attributes:
+        port: where the broker listens for the proxy.
+        advertised: the proxy's own port, which the broker tells these clients to connect to.
+    """
+
+    port: int
+    advertised: int
+
+
+@dataclass(frozen=True)
 class BrokerOptions:
     """How to run the embedded broker of one directory.
 
@@ -32,6 +45,8 @@ class BrokerOptions:
         start_timeout: after so long without serving clients the broker is ended. Prevents
             waiting for ever for a JVM that hangs; recovering 500,000 records after a kill took
             15 s on a busy machine.
+        proxied: further listeners, each behind a proxy of the caller's, which can then cut or
+            slow one client without the others noticing.
     """
 
     directory: Path = DEFAULT_DIRECTORY
@@ -40,6 +55,7 @@ class BrokerOptions:
     quick_start: bool = True
     progress: Progress = silent
     start_timeout: timedelta = timedelta(seconds=120)
+    proxied: tuple[Proxied, ...] = ()
 
 
 @dataclass(frozen=True)

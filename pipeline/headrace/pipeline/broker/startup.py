@@ -39,7 +39,7 @@ class Startup:
     def write_settings(self, ports: Ports) -> None:
         """Write the files that the JVM, its logging and Kafka read."""
         arguments = configuration.java_arguments(self.options, self.layout, self.classpath)
-        properties = configuration.server_properties(self.layout, ports)
+        properties = configuration.server_properties(self.layout, ports, self.options.proxied)
         texts = {
             self.layout.java_arguments: configuration.argument_file(arguments),
             self.layout.properties: configuration.properties_text(properties),
@@ -138,10 +138,10 @@ class Waiting:
 
 def choose_ports(wanted: int | None, last: Ports | None) -> Ports:
     """The ports to use: the wanted one in any case, else the last ones while they are free."""
-    client = wanted or _still_free(last.client if last else None) or _free_port(())
+    client = wanted or _still_free(last.client if last else None) or free_port(())
     controller = _still_free(last.controller if last else None)
     if controller in (None, client):
-        controller = _free_port((client,))
+        controller = free_port((client,))
     return Ports(client, controller)
 
 
@@ -161,7 +161,7 @@ def _still_free(port: int | None) -> int | None:
     return port if port is not None and is_free(port) else None
 
 
-def _free_port(but_not: Sequence[int]) -> int:
+def free_port(but_not: Sequence[int]) -> int:
     """A free port below the range that systems take for outgoing connections.
 
     From that range a client that tries to reconnect while the broker is down can, by chance, get
