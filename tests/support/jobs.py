@@ -46,6 +46,11 @@ class Journal:
         with open(self.path, "a", encoding="utf-8") as file:  # noqa: PTH123 - one short append
             file.write(line)
 
+    @property
+    def gate(self) -> Path:
+        """The file that jobs of the gate wait for."""
+        return Path(f"{self.path}.open")
+
     def events(self, what: str | None = None, tag: str | None = None) -> list[Event]:
         path = Path(self.path)
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
@@ -70,7 +75,7 @@ def make(name: str, *, withhold: tuple[str, ...] = (), partitions: int = 2) -> P
             Queue("procs", priorities=("normal",), pool="process", partitions=1),
         ],
     )
-    for each in (_ordinary, _signals, _timeouts, _processes, _late):
+    for each in (_ordinary, _gates, _signals, _timeouts, _processes, _late):
         each(pipeline, set(withhold))
     return pipeline
 
@@ -117,6 +122,30 @@ def _ordinary(pipeline: Pipeline, withhold: set[str]) -> None:
     @pipeline.job("nothing")
     async def nothing() -> None:
         """Take no arguments: an Avro record without fields, so an empty body."""
+
+
+def _gates(pipeline: Pipeline, withhold: set[str]) -> None:
+    """Jobs that run until the journal's gate is there: how many run at once is seen exactly."""
+
+    @pipeline.job("gate", retry=AGAIN_AT_ONCE)
+    async def gate(
+        context: JobContext, journal: str, tag: str, data: bytes = b"", fail: int = 0
+    ) -> None:
+        notes = Journal(journal)
+        notes.note("start", tag, context.attempt)
+        while not notes.gate.exists():  # noqa: ASYNC110 - another process may open it
+            await asyncio.sleep(0.02)
+        if context.attempt <= fail:
+            raise ValueError(f"{tag} fails in attempt {context.attempt}")
+        notes.note("done", tag, context.attempt)
+
+    @pipeline.job("gate.plain", retry=AGAIN_AT_ONCE)
+    def gate_plain(context: JobContext, journal: str, tag: str) -> None:
+        notes = Journal(journal)
+        notes.note("start", tag, context.attempt)
+        while not notes.gate.exists():
+            time.sleep(0.02)
+        notes.note("done", tag, context.attempt)
 
 
 def _signals(pipeline: Pipeline, withhold: set[str]) -> None:
