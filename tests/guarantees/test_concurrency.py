@@ -5,7 +5,6 @@ bought with partitions; or everything that lies on a lane is taken into memory.
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from headrace.consumers.lane import LaneThread
 from tests.guarantees.conftest import new_stage
 from tests.support.jobs import Journal
-from tests.support.stage import Stage, wait_until
+from tests.support.stage import Stage, runs_too_many, wait_until
 
 pytestmark = pytest.mark.kafka
 LANES = ["default.normal"]
@@ -40,12 +39,6 @@ def submit(stage: Stage, name: str, journal: Journal, count: int, **given: objec
             producer.submit(job)
 
 
-def twice(journal: Journal) -> list[tuple[str, int]]:
-    """Attempts that were started more than once."""
-    starts = Counter((event.tag, event.attempt) for event in journal.events("start"))
-    return [each for each, count in starts.items() if count > 1]
-
-
 @pytest.mark.parametrize(("name", "count"), [("gate", 300), ("gate.plain", 64)])
 def test_hundreds_of_jobs_of_one_partition_run_at_once(
     stage: Stage, journal: Journal, name: str, count: int
@@ -58,7 +51,7 @@ def test_hundreds_of_jobs_of_one_partition_run_at_once(
         journal.gate.touch()
         wait_until("all have ended", lambda: journal.count("done") == count + 20)
         stage.drained()
-    assert twice(journal) == []
+    assert runs_too_many(journal) == {}
 
 
 def buffered(lane: LaneThread) -> int:
@@ -92,4 +85,4 @@ def test_records_that_wait_are_bounded_by_their_bytes(
         wait_until("all have ended", lambda: done(count))
         stage.drained()
     assert BUFFER <= peak <= BUFFER + ONE_POLL + 2 * PAYLOAD
-    assert twice(journal) == []
+    assert runs_too_many(journal) == {}

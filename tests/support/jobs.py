@@ -147,6 +147,10 @@ def _gates(pipeline: Pipeline, withhold: set[str]) -> None:
             time.sleep(0.02)
         notes.note("done", tag, context.attempt)
 
+    @pipeline.job("gate.process", queue="procs", retry=AGAIN_AT_ONCE)
+    def gate_process(context: JobContext, journal: str, tag: str) -> None:
+        gate_plain(context, journal, tag)
+
 
 def _signals(pipeline: Pipeline, withhold: set[str]) -> None:
     raised: dict[str, Any] = {
@@ -196,6 +200,39 @@ def _timeouts(pipeline: Pipeline, withhold: set[str]) -> None:
     def stuck_process(journal: str) -> None:
         Journal(journal).note("start", "stuck.process")
         time.sleep(60)
+
+    twice = Retry(max_attempts=2, base=timedelta(milliseconds=100), factor=1, jitter=0)
+
+    @pipeline.job("tells.cancelled", retry=twice, timeout=short)
+    async def tells(context: JobContext, journal: str) -> None:
+        Journal(journal).note("start", "async", context.attempt)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            Journal(journal).note("cancelled", "async", context.attempt)
+            raise
+
+    @pipeline.job("tells.cancelled.plain", retry=twice, timeout=short)
+    def tells_plain(context: JobContext, journal: str) -> None:
+        Journal(journal).note("start", "thread", context.attempt)
+        while not context.cancelled:
+            time.sleep(0.01)
+        Journal(journal).note("cancelled", "thread", context.attempt)
+
+    @pipeline.job("tells.cancelled.process", queue="procs", retry=twice, timeout=short)
+    def tells_process(context: JobContext, journal: str) -> None:
+        Journal(journal).note("start", "process", context.attempt)
+        time.sleep(60)
+        Journal(journal).note("survived", "process", context.attempt)
+
+    @pipeline.job("gives.up", retry=twice, timeout=short)
+    def gives_up(context: JobContext) -> None:
+        while not context.cancelled:
+            time.sleep(0.001)
+
+    @pipeline.job("gives.up.process", queue="procs", retry=twice, timeout=short)
+    def gives_up_process(context: JobContext) -> None:
+        gives_up(context)
 
 
 def _processes(pipeline: Pipeline, withhold: set[str]) -> None:

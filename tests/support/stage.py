@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -316,6 +317,12 @@ def _running(run: Callable[[], int], stop: Callable[[], None]) -> Iterator[None]
         stop()
         thread.join(PATIENCE)
         assert not thread.is_alive(), "it does not stop"
+
+
+def runs_too_many(journal: jobs.Journal) -> dict[tuple[str, int], int]:
+    """Attempts that were started more than once, with how often."""
+    starts = Counter((event.tag, event.attempt) for event in journal.events("start"))
+    return {each: count for each, count in starts.items() if count > 1}
 
 
 def read_all(kafka: KafkaSettings, topic: str) -> Iterator[Message]:

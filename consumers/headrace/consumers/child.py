@@ -8,12 +8,20 @@ import threading
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from typing import Any, Final, NoReturn, Protocol
 
 from headrace.consumers.clock import now_ms
 from headrace.consumers.lifespans import enter_lifespan
-from headrace.consumers.outcomes import Attempted, Failed, Outcome, Unavailable, error_info
+from headrace.consumers.outcomes import (
+    Attempted,
+    Failed,
+    Outcome,
+    TimedOut,
+    Unavailable,
+    error_info,
+)
 from headrace.consumers.running import Call, Runner
 from headrace.pipeline.job import Job
 from headrace.pipeline.known_schemas import known_schemas
@@ -84,7 +92,7 @@ class _Child:
         )
 
     def run(self, call: Call) -> Attempted:
-        started = now_ms()
+        started, deadline = now_ms(), time.monotonic() + call.timeout
         self._busy = True
         try:
             if self._runner.pipeline.job_types[call.job_type].is_async:
@@ -95,6 +103,9 @@ class _Child:
         except BaseException as error:
             outcome = Failed(error_info(error))
         self._busy = False
+        if time.monotonic() >= deadline:
+            # Its pool was about to kill it: it may have looked at `context.cancelled` and given up.
+            outcome = TimedOut(call.timeout)
         return Attempted(outcome, started, now_ms())
 
     def _await(self, call: Call) -> Outcome:
@@ -196,6 +207,19 @@ def _telling_exit(exit_now: _Exit) -> _Exit:
         exit_now(_UNASKED if status == 0 and os.getpid() == _process.busy_pid else status)
 
     return exit_telling
+
+
+def run_isolated(setup: ChildSetup, call: Call, answers: Connection) -> None:
+    """Live for one attempt: say when it starts, then how it went."""
+    start(setup)
+    try:
+        child = _process.enter()
+    except BaseException as error:
+        now = now_ms()
+        answers.send(Attempted(Unavailable(error_info(error)), now, now))
+        return
+    answers.send(now_ms())
+    answers.send(child.run(call))
 
 
 def _follow(parent: int) -> None:

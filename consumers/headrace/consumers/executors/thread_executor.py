@@ -25,9 +25,9 @@ class _Running:
 class ThreadExecutor:
     """Runs plain functions in threads, made when first needed, up to the number of slots.
 
-    A job over its time is reported as timed out while its thread still runs: the thread is
-    written off, its later result is ignored, and another thread takes its place. `on_lost` is
-    told how many are written off and still stuck.
+    A job over its time is reported as timed out, whatever it returns, and while its thread still
+    runs: the thread is written off, its later result is ignored, and another thread takes its
+    place. `on_lost` is told how many are written off and still stuck.
     """
 
     def __init__(
@@ -127,6 +127,9 @@ class ThreadExecutor:
 
         self._running[me] = running
         outcome = self._runner.run(call_of(record), watch)
+        if time.monotonic() >= running.deadline:
+            # It may have returned because `context.cancelled` told it to give up.
+            outcome = TimedOut(record.timeout)
         with self._lock:
             mine = self._running.get(me) is running
             if mine:
