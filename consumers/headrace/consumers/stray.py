@@ -14,27 +14,37 @@ from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.topology import Tier, Topology
 from headrace.schemas import headers
 from headrace.schemas.errors import InvalidHeadersError
-from headrace.schemas.states import DeadReason
+from headrace.schemas.headers import JobHeaders
+from headrace.schemas.ids import foreign_job_id
+from headrace.schemas.states import DeadReason, JobState
+from headrace.schemas.transitions import NOWHERE, Transition
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A record of a tier that cannot go back to any lane: no job, or of an unknown lane."""
+    """A record of a tier that cannot go back to any lane: no job, or of an unknown lane.
+
+    Attributes:
+        message: The record.
+        assignment: The ownership under which it was read.
+        reason: Why no lane can take it.
+        job: What its headers say, if they can be read.
+    """
 
     message: Message
     assignment: Assignment
     reason: str
+    job: JobHeaders | None = None
 
     def settled(self, topology: Topology, scheduler: str) -> Settled:
-        """Hand it to the dead letters, bytes, key and headers untouched.
+        """Hand it to the dead letters, bytes, key and headers untouched, and tell of it.
 
         To those of the first declared queue, since its own cannot be told.
         """
-        message, place = self.message, self.assignment
-        timestamp = message.timestamp()[1]
+        message, place, now = self.message, self.assignment, now_ms()
         where = dead_letters.Place(place.topic, place.partition, message.offset() or 0, scheduler)
-        error = ErrorInfo((), "StrayRecord", self.reason)
-        added = dead_letters.headers_of(DeadReason.UNDECODABLE, error, where, timestamp)
+        error = _error("StrayRecord", self.reason)
+        added = dead_letters.headers_of(DeadReason.UNDECODABLE, error, where, now)
         handover = HandOver(
             "dead",
             topology.dead_letters(topology.queues[0].name),
@@ -42,7 +52,9 @@ class Stray:
             message.value(),
             [*header_list(message), *added],
         )
-        return Settled(place, message.offset() or 0, None, handover)
+        job = self.job or _no_job(where, message.timestamp()[1])
+        told = _told(job, message.key(), DeadReason.UNDECODABLE, error, where, now)
+        return Settled(place, where.offset, told, handover)
 
 
 def too_large(record: DelayedRecord, topology: Topology, scheduler: str) -> Settled:
@@ -50,24 +62,26 @@ def too_large(record: DelayedRecord, topology: Topology, scheduler: str) -> Sett
 
     A retry adds headers; a producer of another make leaves no room for them.
     """
-    job, place = record.job.next_step(due=None), record.assignment
+    job, place, now = record.job.next_step(due=None), record.assignment, now_ms()
     size = len(record.payload or b"") + len(record.key or b"")
-    error = ErrorInfo(
-        (),
+    error = _error(
         "RecordTooLarge",
         f"{job.lane} does not take this job back: its record, of {size:,} bytes and its headers, "
         "is larger than the topic's max.message.bytes; raise that and replay the job",
     )
     where = dead_letters.Place(place.topic, place.partition, record.offset, scheduler)
+    added = dead_letters.headers_of(DeadReason.REJECTED, error, where, now)
     lane = topology.lane_of_topic(job.lane)
     handover = HandOver(
         "dead",
         topology.dead_letters(lane.queue if lane else topology.queues[0].name),
         record.key,
         record.payload,
-        [*job.encode(), *dead_letters.headers_of(DeadReason.REJECTED, error, where, now_ms())],
+        [*job.encode(), *added],
     )
-    return Settled(place, record.offset, None, handover)
+    on_no_lane = dead_letters.Place(job.lane, NOWHERE, NOWHERE, scheduler)
+    told = _told(job, record.key, DeadReason.REJECTED, error, on_no_lane, now)
+    return Settled(place, record.offset, told, handover)
 
 
 def read_delayed(
@@ -80,14 +94,54 @@ def read_delayed(
     except InvalidHeadersError as error:
         return Stray(message, assignment, str(error))
     if job.lane not in lanes:
-        return Stray(
-            message,
-            assignment,
+        reason = (
             f"its header {headers.LANE} is {job.lane!r}, which is no lane of this pipeline "
-            f"({', '.join(sorted(lanes))})",
+            f"({', '.join(sorted(lanes))})"
         )
+        return Stray(message, assignment, reason, job)
     due = job.due if job.due is not None else timestamp
     moves = due if tier.is_soon else min(due, timestamp + to_milliseconds(tier.wait))
     return DelayedRecord(
-        job, message.key(), message.value(), assignment, message.offset() or 0, due, moves
+        job, tier, message.key(), message.value(), assignment, message.offset() or 0, due, moves
+    )
+
+
+def _no_job(where: dead_letters.Place, appended: int) -> JobHeaders:
+    """What a record without readable headers is known by: views derive the same from its letter."""
+    job_id = foreign_job_id(where.topic, where.partition, where.offset)
+    return JobHeaders(job_id, "", "", appended, where.topic, step=1)
+
+
+def _error(name: str, text: str) -> ErrorInfo:
+    """Cut what a foreign record says to a bound, and to what UTF-8 can hold."""
+    return ErrorInfo((), name, text[: headers.MAX_MESSAGE].encode(errors="replace").decode())
+
+
+def _told(
+    job: JobHeaders,
+    key: bytes | None,
+    reason: DeadReason,
+    error: ErrorInfo,
+    at: dead_letters.Place,
+    now: int,
+) -> Transition:
+    """Tell that a job is dead. Its step is that of the dead letter, so that both merge."""
+    return Transition(
+        job_id=job.job_id,
+        job_type=job.job_type,
+        state=JobState.DEAD.value,
+        lane=at.topic,
+        partition=at.partition,
+        offset=at.offset,
+        attempt=job.attempt,
+        step=job.step,
+        generation=job.generation,
+        time=now,
+        created=job.created,
+        worker=at.worker,
+        tenant=job.tenant,
+        key=key.decode(errors="replace") if key and key != job.job_id.encode() else None,
+        reason=reason.value,
+        error_type=error.type,
+        error_message=error.message,
     )

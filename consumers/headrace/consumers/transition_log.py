@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import structlog
@@ -105,14 +106,23 @@ class TransitionLog:
 
 
 def bounded(transitions: Sequence[Transition]) -> list[bytes]:
-    """Encode transitions as records that the events topic takes, whatever they say."""
+    """Encode transitions as records that the events topic takes, whatever they say.
+
+    None of them gives no record; those of several lanes, as a scheduler has them, one for each
+    run of one lane, since a record is of one.
+    """
+    runs = groupby(transitions, key=lambda each: each.lane)
+    return [payload for _, run in runs for payload in _bounded(list(run))]
+
+
+def _bounded(transitions: Sequence[Transition]) -> list[bytes]:
     payload = encode_batch(transitions)
     if len(payload) <= MAX_BYTES:
         return [payload]
     if len(transitions) == 1:
         return [encode_batch([_cut(transitions[0])])]
     half = len(transitions) // 2
-    return [*bounded(transitions[:half]), *bounded(transitions[half:])]
+    return [*_bounded(transitions[:half]), *_bounded(transitions[half:])]
 
 
 def _encode(batch: Sequence[Settled]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a scheduler holds in memory: records that are not due yet, in order of when they are."""
+"""The two orders in which records wait in memory: by due time, and as a timed tier has them."""
 
 import heapq
 from collections import deque
@@ -6,10 +6,18 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from headrace.consumers.records import Assignment
+from headrace.pipeline.topology import Tier
 from headrace.schemas.headers import JobHeaders
 
 RECORD_OVERHEAD = 1_000
 """Bytes that holding a record costs beside its payload and key (908 were measured)."""
+RESUME_SHARE = 0.8
+"""Share of a bound in bytes below which a paused partition is read again: a pause discards what
+was prefetched, so it must not flicker."""
+_ENOUGH = 500
+"""Records of one partition of a timed tier in memory, before the partition is paused."""
+_ENOUGH_BYTES = 1_048_576
+"""The same in bytes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -17,6 +25,7 @@ class DelayedRecord:
     """One record of a delay tier. Times in epoch milliseconds."""
 
     job: JobHeaders
+    tier: Tier
     key: bytes | None
     payload: bytes | None
     assignment: Assignment
@@ -93,6 +102,16 @@ class InHand:
         """Hold one more."""
         self.records.append(record)
         self.bytes += record.size
+
+    def next_move(self) -> int | None:
+        """When the first one leaves its tier; None when nothing is held."""
+        return self.records[0].moves if self.records else None
+
+    def is_enough(self, *, paused: bool) -> bool:
+        """Whether its partition need not be read further; one that is paused, not yet again."""
+        if len(self.records) >= (_ENOUGH // 2 if paused else _ENOUGH):
+            return True
+        return self.bytes > _ENOUGH_BYTES * (RESUME_SHARE if paused else 1.0)
 
     def take_over(self, now: int, most: int) -> list[DelayedRecord]:
         """Take up to `most` records whose wait in this tier is over."""

@@ -21,7 +21,7 @@ from headrace.processors.reader import Progress, TopicReader
 from headrace.processors.sightings import Location, Sighting
 from headrace.processors.snapshot import Cluster, Snapshot
 from headrace.schemas.states import JobState
-from headrace.schemas.transitions import Transition
+from headrace.schemas.transitions import NOWHERE, Transition
 
 UNKNOWN: Final = "unknown"
 """The state of a job that has been dealt with, but of which no transition is kept."""
@@ -139,9 +139,11 @@ def require(snapshot: Snapshot, topic: str) -> None:
         )
 
 
-def _place(last: Transition | Sighting) -> Location:
+def _place(last: Transition | Sighting) -> Location | None:
     if isinstance(last, Sighting):
         return last.location
+    if last.offset == NOWHERE:
+        return None
     return Location(last.lane, last.partition, last.offset)
 
 

@@ -19,6 +19,10 @@ _OPTIONAL_STRING: Final = {"type": ["null", "string"], "default": None}
 _OPTIONAL_LONG: Final = {"type": ["null", "long"], "default": None}
 
 
+NOWHERE: Final = -1
+"""Partition and offset in a transition of a job that died between two records of its lane."""
+
+
 class Transition(NamedTuple):
     """One change of one job's state. Times in epoch milliseconds."""
 
@@ -28,7 +32,9 @@ class Transition(NamedTuple):
     lane: str
     partition: int
     offset: int
-    """Where the record lies that this transition speaks of."""
+    """Where the record lies that this transition speaks of. Of a job that died in a delay tier the
+    lane is its own all the same, so that it is counted there, and the two others are `NOWHERE`; if
+    its lane cannot be told, all three are those of the tier."""
     attempt: int
     step: int
     generation: int

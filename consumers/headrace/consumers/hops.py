@@ -1,0 +1,35 @@
+"""Moving on from one delay tier to another: which one, and what is handed over."""
+
+from datetime import timedelta
+
+from headrace.consumers.settled import HandOver, Settled
+from headrace.consumers.waiting import DelayedRecord
+from headrace.pipeline.topology import SOON_HORIZON, TIMED_TIERS, Tier, Topology, tier_for
+
+SPILL_TIER = TIMED_TIERS[0]
+"""The shortest tier that a record can be put into when memory is short."""
+
+
+def next_tier(record: DelayedRecord, now: int) -> Tier:
+    """Choose where a record goes on waiting when its tier's time is over."""
+    return tier_for(_left(record, now))
+
+
+def spill_tier(record: DelayedRecord, now: int) -> Tier:
+    """Choose where a record waits that memory has no room for: half a minute at most.
+
+    It must not be due before the wait of `SPILL_TIER` is over.
+    """
+    longest = min(_left(record, now), SOON_HORIZON / 2)
+    return [tier for tier in TIMED_TIERS if tier.wait <= longest][-1]
+
+
+def hop(record: DelayedRecord, tier: Tier, topology: Topology) -> Settled:
+    """Put a record into another tier. The job's state does not change, so nothing is told."""
+    following = record.job.next_step(due=record.due)
+    handover = HandOver("hop", topology.tier(tier), record.key, record.payload, following.encode())
+    return Settled(record.assignment, record.offset, None, handover)
+
+
+def _left(record: DelayedRecord, now: int) -> timedelta:
+    return timedelta(milliseconds=max(0, record.due - now))

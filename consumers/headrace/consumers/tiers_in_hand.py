@@ -1,0 +1,96 @@
+"""What a scheduler has read of the delay tiers and not passed on yet.
+
+Records of `soon` lie in a heap by due time, so they are released to the millisecond. Of each
+partition of a timed tier only the head is in hand, in the order of appending: there every record
+waits the same time, so the head is always the next to move on. Both are bounded in bytes: the
+heap by giving back what is due last, the heads by not being read further.
+"""
+
+from collections.abc import Sequence
+
+from headrace.consumers.hops import SPILL_TIER
+from headrace.consumers.owned import Place
+from headrace.consumers.waiting import RESUME_SHARE, DelayedRecord, DueHeap, InHand
+from headrace.pipeline.durations import to_milliseconds
+
+_SPILL_SHARE = 0.1
+"""Share of what is held that is put back into a timed tier when memory is short."""
+_SPILL_MARGIN = 1_000
+"""Milliseconds that a spilled record must have left beyond the wait of the shortest tier."""
+
+
+class TiersInHand:
+    """The records of all owned partitions of all tiers. Owned by the scheduler's thread.
+
+    Args:
+        soon: The topic of the tier that waits in the heap.
+        memory: Bytes that the heap may hold, together with what is leaving.
+    """
+
+    def __init__(self, soon: str, memory: int) -> None:
+        self._soon = soon
+        self._memory = memory
+        self._heap = DueHeap()
+        self._hands: dict[Place, InHand] = {}
+
+    def __len__(self) -> int:
+        return len(self._heap) + sum(len(hand.records) for hand in self._hands.values())
+
+    @property
+    def bytes(self) -> int:
+        """Of memory, roughly, that everything held costs."""
+        return self._heap.bytes + sum(hand.bytes for hand in self._hands.values())
+
+    def take_in(self, record: DelayedRecord) -> None:
+        """Hold a record."""
+        if record.tier.is_soon:
+            self._heap.push(record)
+        else:
+            place = (record.assignment.topic, record.assignment.partition)
+            self._hands.setdefault(place, InHand()).push(record)
+
+    def forget(self, places: Sequence[Place]) -> None:
+        """Drop the records of partitions whose assignments are closed."""
+        for place in places:
+            self._hands.pop(place, None)
+        self._heap.drop_closed()
+
+    def next_move(self) -> int | None:
+        """When the first record is to be taken out, in epoch milliseconds; None: nothing is held."""
+        moves = [self._heap.next_due(), *(hand.next_move() for hand in self._hands.values())]
+        return min((move for move in moves if move is not None), default=None)
+
+    def take_due(self, now: int, most: int) -> list[DelayedRecord]:
+        """Take up to `most` records that are due: they go to their lanes."""
+        return self._heap.take_due(now, most)
+
+    def take_waited(self, now: int, most: int) -> list[DelayedRecord]:
+        """Take those whose tier's time is over, up to `most` of each partition: they move on."""
+        return [record for hand in self._hands.values() for record in hand.take_over(now, most)]
+
+    def take_spilled(self, now: int, *, ledger_full: bool) -> list[DelayedRecord]:
+        """Take what is due last when memory is short: it waits in a timed tier meanwhile.
+
+        Args:
+            now: Epoch milliseconds.
+            ledger_full: Whether a partition of `soon` takes nothing more, however small the heap:
+                what is due last holds up its commits.
+        """
+        if self._heap.bytes <= self._memory * (1 - _SPILL_SHARE) and not ledger_full:
+            return []
+        not_before = now + to_milliseconds(SPILL_TIER.wait) + _SPILL_MARGIN
+        return self._heap.take_last(_SPILL_SHARE, not_before)
+
+    def has_enough(self, place: Place, leaving: int, *, paused: bool) -> bool:
+        """Whether a partition need not be read further.
+
+        Args:
+            place: The partition.
+            leaving: Bytes that were taken out and whose next place has not acknowledged them.
+            paused: Whether it is paused now: then it takes more room to say no.
+        """
+        bound = self._memory * (RESUME_SHARE if paused else 1.0)
+        if place[0] == self._soon:
+            return leaving + self._heap.bytes > bound
+        hand = self._hands.get(place)
+        return leaving > bound or (hand is not None and hand.is_enough(paused=paused))

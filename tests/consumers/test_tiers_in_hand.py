@@ -1,0 +1,161 @@
+"""What a scheduler holds: out when it is time, never early, and never more than memory allows."""
+
+import random
+
+from headrace.consumers import hops
+from headrace.consumers.records import Assignment
+from headrace.consumers.tiers_in_hand import TiersInHand
+from headrace.consumers.waiting import DelayedRecord
+from headrace.pipeline.topology import SOON, TIMED_TIERS, Tier
+from headrace.schemas.headers import JobHeaders
+
+SOON_TOPIC = "shop.delay.soon"
+MEMORY = 1_000_000
+FIVE, TWENTY, *_ = TIMED_TIERS
+NOW = 1_000_000
+
+
+def topic(tier: Tier) -> str:
+    return f"shop.delay.{tier.name}"
+
+
+class Held:
+    """Tiers in hand, with one partition of each tier."""
+
+    def __init__(self) -> None:
+        self.tiers = TiersInHand(SOON_TOPIC, MEMORY)
+        self.assignments = {tier: Assignment(topic(tier), 0, 1) for tier in (SOON, *TIMED_TIERS)}
+        self.offset = 0
+
+    def hold(self, tier: Tier, due: int, moves: int | None = None, size: int = 0) -> int:
+        self.offset += 1
+        job = JobHeaders(str(self.offset), "work", "", 0, "shop.default.normal")
+        self.tiers.take_in(
+            DelayedRecord(
+                job, tier, b"", bytes(size), self.assignments[tier], self.offset, due, moves or due
+            )
+        )
+        return self.offset
+
+    def enough(self, tier: Tier, leaving: int = 0, *, paused: bool = False) -> bool:
+        return self.tiers.has_enough((topic(tier), 0), leaving, paused=paused)
+
+
+def offsets(records: list[DelayedRecord]) -> list[int]:
+    return [record.offset for record in records]
+
+
+def test_soon_is_given_by_due_time_and_not_a_millisecond_early() -> None:
+    held = Held()
+    dues = [NOW + number for number in range(100)]
+    random.Random(7).shuffle(dues)
+    for due in dues:
+        held.hold(SOON, due)
+    assert held.tiers.take_due(NOW - 1, 1_000) == []
+    assert [record.due for record in held.tiers.take_due(NOW + 9, 1_000)] == sorted(dues)[:10]
+    assert held.tiers.next_move() == NOW + 10
+    assert len(held.tiers.take_due(NOW + 99, 7)) == 7
+
+
+def test_a_timed_tier_is_left_in_the_order_of_appending_when_its_time_is_over() -> None:
+    held = Held()
+    first = held.hold(FIVE, due=NOW + 900_000, moves=NOW + 5_000)
+    second = held.hold(FIVE, due=NOW + 60_000, moves=NOW + 5_001)
+    assert held.tiers.next_move() == NOW + 5_000
+    assert held.tiers.take_waited(NOW + 4_999, 10) == []
+    assert offsets(held.tiers.take_waited(NOW + 5_000, 10)) == [first]
+    assert offsets(held.tiers.take_waited(NOW + 5_001, 10)) == [second]
+    assert held.tiers.next_move() is None
+
+
+def test_what_is_taken_out_costs_nothing_any_more() -> None:
+    held = Held()
+    held.hold(SOON, NOW, size=100)
+    held.hold(FIVE, NOW + 9_000, NOW, size=200)
+    assert (len(held.tiers), held.tiers.bytes) == (2, 2_300)
+    held.tiers.take_due(NOW, 10)
+    held.tiers.take_waited(NOW, 10)
+    assert (len(held.tiers), held.tiers.bytes) == (0, 0)
+
+
+def test_partitions_that_were_given_up_are_forgotten_and_others_kept() -> None:
+    held = Held()
+    held.hold(SOON, NOW)
+    held.hold(FIVE, NOW + 9_000, NOW)
+    kept = held.hold(TWENTY, NOW + 9_000, NOW)
+    for tier in (SOON, FIVE):
+        held.assignments[tier].closed = True
+    held.tiers.forget([(topic(SOON), 0), (topic(FIVE), 0)])
+    assert len(held.tiers) == 1
+    assert held.tiers.take_due(NOW, 10) == []
+    assert offsets(held.tiers.take_waited(NOW, 10)) == [kept]
+
+
+def test_short_of_memory_it_gives_back_what_is_due_last_and_nothing_that_is_due_shortly() -> None:
+    held = Held()
+    for number in range(100):
+        held.hold(SOON, NOW + 500 * number, size=8_100)
+    spilled = held.tiers.take_spilled(NOW, ledger_full=False)
+    assert [record.due for record in spilled] == [NOW + 500 * number for number in range(90, 100)]
+    assert held.tiers.take_spilled(NOW, ledger_full=False) == []
+
+
+def test_what_is_due_within_the_shortest_tier_is_never_given_back() -> None:
+    held = Held()
+    for number in range(100):
+        held.hold(SOON, NOW + 50 * number, size=12_000)
+    assert held.tiers.take_spilled(NOW, ledger_full=True) == []
+
+
+def test_a_full_ledger_gives_back_too_because_what_is_due_last_holds_up_its_commits() -> None:
+    held = Held()
+    for number in range(10):
+        held.hold(SOON, NOW + 30_000 + number)
+    assert held.tiers.take_spilled(NOW, ledger_full=False) == []
+    assert offsets(held.tiers.take_spilled(NOW, ledger_full=True)) == [10]
+
+
+def test_a_spilled_record_is_back_before_it_is_due() -> None:
+    held = Held()
+    for left in (6_001, 19_999, 20_000, 45_000, 3_600_000):
+        held.hold(SOON, NOW + left)
+    tiers = [hops.spill_tier(record, NOW) for record in held.tiers.take_due(NOW * 9, 10)]
+    assert tiers == [FIVE, FIVE, TWENTY, TWENTY, TWENTY]
+
+
+def test_soon_is_not_read_further_while_the_heap_and_what_leaves_fill_the_memory() -> None:
+    held = Held()
+    held.hold(SOON, NOW, size=600_000)
+    assert not held.enough(SOON, leaving=300_000)
+    assert held.enough(SOON, leaving=500_000)
+    assert held.enough(SOON, leaving=250_000, paused=True), "a pause must not flicker"
+    assert not held.enough(SOON, leaving=100_000, paused=True)
+
+
+def test_a_partition_of_a_timed_tier_is_read_no_further_than_its_head_needs() -> None:
+    held = Held()
+    for _ in range(499):
+        held.hold(FIVE, NOW)
+    assert not held.enough(FIVE)
+    held.hold(FIVE, NOW)
+    assert held.enough(FIVE)
+    assert not held.enough(TWENTY), "each partition has a head of its own"
+    held.tiers.take_waited(NOW, 200)
+    assert held.enough(FIVE, paused=True)
+    held.tiers.take_waited(NOW, 51)
+    assert not held.enough(FIVE, paused=True)
+
+
+def test_large_records_fill_a_head_by_their_bytes() -> None:
+    held = Held()
+    held.hold(FIVE, NOW, size=900_000)
+    assert not held.enough(FIVE)
+    assert held.enough(FIVE, paused=True)
+    held.hold(FIVE, NOW, size=200_000)
+    assert held.enough(FIVE)
+
+
+def test_timed_tiers_are_not_read_while_too_much_is_leaving() -> None:
+    held = Held()
+    assert held.enough(FIVE, leaving=MEMORY + 1)
+    assert not held.enough(FIVE, leaving=MEMORY)
