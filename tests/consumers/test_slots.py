@@ -144,17 +144,25 @@ def test_what_runs_is_known_by_partition_and_offset() -> None:
     bench = Bench(2, "high")
     bench.offer("high", 3)
     buffer = bench.buffers["high"]
-    assert [where for where, _ in bench.slots.started(buffer)] == [(0, 0), (0, 1)]
+    assert [(record.partition, record.offset) for record, _ in bench.slots.started(buffer)] == [
+        (0, 0),
+        (0, 1),
+    ]
     bench.end(bench.started[0])
-    assert [where for where, _ in bench.slots.started(buffer)] == [(0, 1), (0, 2)]
+    assert [(record.partition, record.offset) for record, _ in bench.slots.started(buffer)] == [
+        (0, 1),
+        (0, 2),
+    ]
 
 
-def test_closed_slots_start_nothing() -> None:
+def test_paused_slots_start_nothing_until_they_resume() -> None:
     bench = Bench(1, "high")
     bench.offer("high", 2)
-    bench.slots.close()
+    bench.slots.pause()
     bench.end(bench.started[0])
     assert len(bench.started) == 1
+    bench.slots.resume()
+    assert len(bench.started) == 2
 
 
 def test_more_slots_start_more_jobs_and_fewer_stop_none() -> None:

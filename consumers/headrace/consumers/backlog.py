@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from headrace.consumers.partitions import Place
+from headrace.consumers.owned import Place
 from headrace.consumers.settled import Settled
 
 MAX_BATCH = 200

@@ -64,7 +64,7 @@ class CommitMetadata:
         window: Offsets from the commit point that the owner may have in flight while open.
         transactional_id: The lane thread's transactional id, for the next owner to fence.
         finished: Finished ranges above the commit point: ascending, apart from each other.
-        extra: Bytes of the ordered queues' parked keys and of isolation notes; opaque here.
+        extra: Which job runs alone, and the ordered queues' parked keys (`extras`); opaque here.
     """
 
     state: State = State.CLEAN
@@ -73,6 +73,10 @@ class CommitMetadata:
     transactional_id: str = ""
     finished: tuple[range, ...] = ()
     extra: bytes = b""
+
+    def at(self, offset: int) -> "CommitMetadata":
+        """Give itself: a note that says the same at every offset."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from headrace.consumers.retry import PROCESS_DIED, WORKER_DIED
 from headrace.consumers.settled import Settled
 from headrace.pipeline.telemetry.metric_list import (
     HANDOVER_BUCKETS,
@@ -17,6 +18,7 @@ from headrace.pipeline.telemetry.metric_list import (
 )
 from headrace.pipeline.telemetry.series import Histogram
 
+DEATHS = (PROCESS_DIED, WORKER_DIED)
 OTHER = "other"
 """Stands for every job type that the pipeline does not declare: records may name any number."""
 
@@ -88,7 +90,7 @@ class LaneFigures(MemberFigures):
         self.outcomes[what] = self.outcomes.get(what, 0) + 1
         if transition.reason is not None:
             self.dead[name, transition.reason] += 1
-        if transition.error_type == "ProcessDied":
+        if transition.error_type in DEATHS:
             self.process_deaths += 1
         if transition.started is not None:
             self._attempted(name, transition.started, settled)

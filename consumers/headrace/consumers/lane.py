@@ -2,7 +2,8 @@
 
 The thread's turn, again and again:
 
-    take results → record them (hand over, publish, finish, commit) → poll → admit → offer to slots
+    take results → record them (hand over, publish, finish, commit) → poll → admit → let through the
+    gate → offer to slots
 
 Executors get jobs from the slots and put results into a queue; they touch nothing else.
 """
@@ -10,7 +11,7 @@ Executors get jobs from the slots and put results into a queue; they touch nothi
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from confluent_kafka import Message
@@ -19,9 +20,11 @@ from headrace.consumers import attempt_log, execution
 from headrace.consumers.clock import now_ms
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.held import Held
+from headrace.consumers.isolation import Isolation, Suspects
 from headrace.consumers.member import MakeConsumer, Member
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere
-from headrace.consumers.partitions import Partitions, Place
+from headrace.consumers.owned import OwnedPartition, Place
+from headrace.consumers.partitions import Partitions
 from headrace.consumers.recent import RecentJobs
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
@@ -54,7 +57,9 @@ class LaneThread:
         partitions: Empty; this thread fills it.
         recorder: Records outcomes.
         slots: Where jobs wait for their turn and run.
+        isolation: Where jobs run that may kill their process.
         figures: Where it is counted.
+        in_children: Whether its jobs run in child processes anyway.
         drain_budget: Seconds that a rebalance or a stop waits for running jobs.
         buffer_bytes: Bytes of records that may wait in memory, for a slot or to be handed over.
         on_failure: Told when the thread ends with an error.
@@ -67,8 +72,10 @@ class LaneThread:
         partitions: Partitions,
         recorder: Recorder,
         slots: Slots,
+        isolation: Isolation,
         figures: LaneFigures,
         *,
+        in_children: bool,
         drain_budget: float,
         buffer_bytes: int,
         on_failure: Callable[[BaseException], None],
@@ -85,6 +92,8 @@ class LaneThread:
         self._on_failure = on_failure
         self._results: deque[tuple[JobRecord, Attempted]] = deque()
         self._held = Held()
+        self._gates: set[OwnedPartition] = set()
+        self._suspects = Suspects(isolation, self.report_isolated, in_children=in_children)
         self._holding = Seldom(_LOG)
         self._recent = RecentJobs()
         self._member: Member | None = None
@@ -108,6 +117,11 @@ class LaneThread:
         self._results.append((record, attempted))
         self._slots.finished(self.buffer, record)
 
+    def report_isolated(self, record: JobRecord, attempted: Attempted) -> None:
+        """Take the result of an isolated job, which had no slot. From any thread."""
+        self._results.append((record, attempted))
+        self.buffer.room.set()
+
     def stop(self, *, at_once: bool = False) -> None:
         """Ask the thread to drain, commit and leave; `at_once` skips the draining."""
         if at_once:
@@ -123,6 +137,7 @@ class LaneThread:
         if poll:
             self._offer(self._admit(self._poll()))
         self._offer(self._released())
+        self._let_through()
 
     def drain(self, places: Sequence[Place]) -> None:
         """Let what runs on these partitions end, within the drain budget; the others go on."""
@@ -167,6 +182,7 @@ class LaneThread:
         while self._results:
             record, attempted = self._results.popleft()
             self._announced.discard((record.partition, record.offset))
+            self._suspects.ended(record)
             settled = execution.settle(record, attempted, self.rules)
             match settled:
                 case Settled():
@@ -201,7 +217,8 @@ class LaneThread:
             return
         self._next_announcement = now + _ANNOUNCE_AFTER / 2000
         old = now_ms() - _ANNOUNCE_AFTER
-        for where, (record, started) in self._slots.started(self.buffer):
+        for record, started in (*self._slots.started(self.buffer), *self._suspects.running()):
+            where = (record.partition, record.offset)
             if started <= old and where not in self._announced:
                 self._announced.add(where)
                 self._recorder.announce(execution.announce(record, self.rules, started))
@@ -227,7 +244,7 @@ class LaneThread:
     def _wait(self) -> float:
         if self._results or self._recorder.busy:
             return _BUSY
-        longest = _ACTIVE if self.buffer.running else _IDLE
+        longest = _ACTIVE if self.buffer.running or self._suspects else _IDLE
         return min(longest, self._held.seconds_left(time.monotonic()))
 
     def _await_room(self, seconds: float) -> None:
@@ -235,8 +252,12 @@ class LaneThread:
         self.buffer.room.clear()
 
     def _room(self) -> int:
-        waiting = self.buffer.bytes + self._held.bytes + self._recorder.waiting_bytes
-        return BUFFER - len(self.buffer) - len(self._held) if waiting < self._buffer_bytes else 0
+        in_bytes = self.buffer.bytes + self._held.bytes + self._suspects.bytes
+        in_bytes += sum(owned.gated_bytes for owned in self._gates) + self._recorder.waiting_bytes
+        if in_bytes >= self._buffer_bytes:
+            return 0
+        gated = sum(len(owned.gated) for owned in self._gates)
+        return BUFFER - len(self.buffer) - len(self._held) - len(self._suspects) - gated
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""
@@ -295,9 +316,38 @@ class LaneThread:
                 ready.append(received)
         return ready
 
-    def _offer(self, records: list[JobRecord]) -> None:
-        if records:
-            self._slots.offer(self.buffer, records)
+    def _offer(self, records: Iterable[JobRecord]) -> None:
+        """Give jobs to the slots, those that the broker knows may start; the others wait."""
+        ready: list[JobRecord] = []
+        for record in records:
+            owned = self._owner_of(record)
+            if owned is None:
+                continue
+            if not owned.may_start(record):
+                self._gates.add(owned)
+            elif not self._suspects.takes(record, owned):
+                ready.append(record)
+        if ready:
+            self._slots.offer(self.buffer, ready)
+
+    def _let_through(self) -> None:
+        """Start what a commit has allowed meanwhile, and see that the next one is not late."""
+        urgent = self._suspects.step()
+        for owned in list(self._gates):
+            through = [
+                record for record in owned.let_through() if not self._suspects.takes(record, owned)
+            ]
+            if through:
+                self._slots.offer(self.buffer, through)
+            if not owned.gated:
+                self._gates.discard(owned)
+            urgent = urgent or owned.runs_short
+        if urgent:
+            self._recorder.commits.soon()
+
+    def _owner_of(self, record: JobRecord) -> OwnedPartition | None:
+        owned = self.partitions.owned.get((self.rules.lane.topic, record.partition))
+        return owned if owned is not None and owned.assignment is record.assignment else None
 
     def _withdraw(self, places: Sequence[Place]) -> dict[Place, int]:
         """Take back what has not been started; count it by partition."""
@@ -309,8 +359,19 @@ class LaneThread:
 
         taken = self._slots.withdraw(self.buffer, drop)
         held = self._held.withdraw(drop)
+        isolated = self._suspects.withdraw(drop)
+        gated = [
+            record
+            for owned in list(self._gates)
+            if owned.place in wanted
+            for record in self._close_gate(owned)
+        ]
         counts: dict[Place, int] = {}
-        for record in (*taken, *held):
+        for record in (*taken, *held, *isolated, *gated):
             place = (topic, record.partition)
             counts[place] = counts.get(place, 0) + 1
         return counts
+
+    def _close_gate(self, owned: OwnedPartition) -> list[JobRecord]:
+        self._gates.discard(owned)
+        return owned.withdraw()

@@ -9,6 +9,7 @@ one deletion.
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from headrace.consumers import commit_metadata
 from headrace.consumers.commit import Commit, CommitSlot, LedgerError
@@ -21,6 +22,14 @@ FULL_SHARE = 0.75
 
 RECORDS_PAST_FULL = 128
 """Records in hand that surely still fit: the last quarter has six bytes for each."""
+
+
+class Note(Protocol):
+    """What commits say beside the map."""
+
+    def at(self, offset: int) -> CommitMetadata:
+        """Give what a commit of this offset says; its own `finished` is not used."""
+        ...
 
 
 class PartitionLedger:
@@ -49,7 +58,7 @@ class PartitionLedger:
         self,
         position: int,
         finished: Iterable[range] = (),
-        note: CommitMetadata | None = None,
+        note: Note | None = None,
     ) -> None:
         """Take a partition up where the last commit left it.
 
@@ -62,12 +71,13 @@ class PartitionLedger:
         self._seen = position  # everything below is running or done
         ranges = tuple(finished)
         self._restored = RestoredMap(ranges) if ranges else None
-        self._note = note or CommitMetadata()
-        self._fixed_bytes = commit_metadata.fixed_bytes(self._note)
+        self._note: Note = note or CommitMetadata()
+        self._fixed_bytes = 0
         self._changed = True
         self._slot = CommitSlot()
         self._measured = (-1, -1, 0)
         self._absorb_restored()
+        self.touch()
 
     def start(self, offset: int) -> bool:
         """Enter a record that was read. Call it for every record, in the order of reading.
@@ -135,15 +145,24 @@ class PartitionLedger:
         return tuple(gap for gap in unread if gap)
 
     @property
-    def note(self) -> CommitMetadata:
-        """What the next commits say beside the map; its own `finished` is not used."""
+    def note(self) -> Note:
+        """What the next commits say beside the map."""
         return self._note
 
     @note.setter
-    def note(self, note: CommitMetadata) -> None:
-        self._changed = self._changed or note != self._note
-        self._fixed_bytes = commit_metadata.fixed_bytes(note)
+    def note(self, note: Note) -> None:
         self._note = note
+        self.touch()
+
+    def touch(self) -> None:
+        """Say that the note tells something new: the next commit is due even without progress."""
+        self._changed = True
+        point = self.commit_point
+        self._fixed_bytes = commit_metadata.fixed_bytes(self._note.at(point))
+
+    def is_running(self, offset: int) -> bool:
+        """Whether a record was started and has not finished."""
+        return offset in self._running
 
     @property
     def commit_point(self) -> int:
@@ -272,5 +291,5 @@ class PartitionLedger:
             staying = iter([offset for offset in staying if offset not in leaving])
         offset = next(staying, self._seen)
         finished = (*ranges_between(offset, staying, self._seen), *(self._restored or ()))
-        text = commit_metadata.encode(replace(self._note, finished=finished), offset)
+        text = commit_metadata.encode(replace(self._note.at(offset), finished=finished), offset)
         return Commit(offset, text, tuple(leaving))

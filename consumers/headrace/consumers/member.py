@@ -13,7 +13,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from headrace.consumers.figures import MemberFigures
-from headrace.consumers.partitions import OwnedPartition, Partitions, Place
+from headrace.consumers.owned import OwnedPartition, Place
+from headrace.consumers.partitions import Partitions
 from headrace.consumers.recording import Recorder
 from headrace.consumers.seldom import Seldom
 from headrace.pipeline.errors import LostOffsetError
@@ -70,7 +71,7 @@ class Member:
         self._errors = Seldom(_LOG)
         self._changes = 0
         self._started = time.monotonic()
-        self._consumer = make_consumer(recorder.on_commit, self._on_error)
+        self._consumer = make_consumer(recorder.commits.on_commit, self._on_error)
         recorder.belong_to(self._consumer)
         self._consumer.subscribe(
             list(topics),
@@ -202,18 +203,19 @@ class Member:
         places = [(position.topic, position.partition) for position in lost]
         self._figures.lost_partitions += len(lost)
         self._partitions.close(places)
-        self._recorder.forget(places)
+        self._recorder.commits.forget(places)
         self._owner.forget(places)
         self._log("partitions lost: another process has them", lost)
         consumer.incremental_unassign(lost)
 
     def _give_up(self, places: Sequence[Place], *, in_poll: bool) -> None:
-        self._recorder.begin_giving_up(in_poll=in_poll)
+        commits = self._recorder.commits
+        commits.suspend(in_poll=in_poll)
         try:
             self._owner.drain(places)
-            self._recorder.commit_finally(places, in_poll=in_poll)
+            commits.commit_finally(places, in_poll=in_poll)
         finally:
-            self._recorder.end_giving_up()
+            commits.resume()
         self._partitions.close(places)
         self._owner.forget(places)
 

@@ -91,9 +91,16 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The child process that ran the attempt died."""
+    """The process that ran the attempt died.
+
+    Attributes:
+        how: `SIGKILL`, `exit code 7`.
+        with_worker: Whether the worker itself died, with this job alone in it; then there is
+            nobody who saw how.
+    """
 
     how: str
+    with_worker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

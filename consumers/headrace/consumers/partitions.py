@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Final, Literal, TypeVar
 
@@ -10,10 +9,13 @@ import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from headrace.consumers import commit_metadata
-from headrace.consumers.commit import Commit
 from headrace.consumers.commit_metadata import Cause, CommitMetadata, State, Unreadable
+from headrace.consumers.fencing import Fencing
 from headrace.consumers.ledger import PartitionLedger
+from headrace.consumers.owned import NARROWEST, OwnedPartition, Place
 from headrace.consumers.records import Assignment
+from headrace.consumers.standing import SUSPECT_FROM, Standing, judged
+from headrace.consumers.window import Window
 from headrace.pipeline.errors import LostOffsetError
 
 _LOG = structlog.get_logger("headrace.partitions")
@@ -40,30 +42,7 @@ _PASSING: Final = frozenset(
 )
 
 Start = Literal["earliest", "latest"]
-Place = tuple[str, int]
-"""A partition: its topic and its number."""
-
-
-@dataclass(slots=True, eq=False)
-class OwnedPartition:
-    """One partition from assignment to revocation."""
-
-    assignment: Assignment
-    ledger: PartitionLedger
-    paused: bool = False
-    begins: int = 0
-    """The offset where this ownership begins: what is read below it is history, never run."""
-
-    @property
-    def place(self) -> Place:
-        """Its topic and number."""
-        return (self.assignment.topic, self.assignment.partition)
-
-    def position(self, commit: Commit | None = None) -> TopicPartition:
-        """Name it for the client, with a commit if one is to be sent."""
-        if commit is None:
-            return TopicPartition(*self.place)
-        return TopicPartition(*self.place, commit.offset, commit.metadata)
+Peek = Callable[[Sequence[TopicPartition]], list[TopicPartition]]
 
 
 def committed_offsets(
@@ -110,16 +89,33 @@ class Partitions:
         transactional_id: Noted in every commit, so that the next owner can fence this one.
         start: Where to begin when a group has no offset; None refuses to guess.
         read_back: Offsets before the commit point that are read again as history.
+        fencing: Fences owners that died.
+        peek: Reads committed offsets without waiting for the end of open transactions; None when
+            the consumer itself does.
+        opened: Whether a partition is open from its assignment on, not from its first job on.
+        narrowest: Offsets that a window is wide at least: as many as may start at once.
     """
 
     def __init__(
-        self, transactional_id: str, start: Start | None = None, *, read_back: int = 0
+        self,
+        transactional_id: str,
+        start: Start | None = None,
+        *,
+        fencing: Fencing,
+        peek: Peek | None = None,
+        read_back: int = 0,
+        opened: bool = False,
+        narrowest: int = NARROWEST,
     ) -> None:
         self.owned: dict[Place, OwnedPartition] = {}
         self.lost_records = 0
-        self._note = CommitMetadata(state=State.CLEAN, transactional_id=transactional_id)
+        self.transactional_id = transactional_id
+        self._fencing = fencing
+        self._peek = peek
         self._start = start
         self._read_back = read_back
+        self._opened = opened
+        self._narrowest = max(NARROWEST, narrowest)
         self._epochs = count(1)
 
     def take_over(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
@@ -129,7 +125,7 @@ class Partitions:
             LostOffsetError: A partition has no usable offset and `start` does not say where.
             KafkaException: The broker did not answer in time.
         """
-        committed = _insist(lambda: committed_offsets(consumer, assigned, _TIMEOUT))
+        committed = self._committed(consumer, assigned)
         positions = [self._restore(consumer, found) for found in committed]
         consumer.incremental_assign(positions)
         # The client keeps the application's pause flag across reassignments.
@@ -142,17 +138,39 @@ class Partitions:
             if owned is not None:
                 owned.assignment.closed = True
 
+    def _committed(
+        self, consumer: Consumer, assigned: Sequence[TopicPartition]
+    ) -> list[TopicPartition]:
+        """Ask what was committed, after the transactions of owners that died have been ended."""
+
+        def ask() -> list[TopicPartition]:
+            return committed_offsets(consumer, assigned, _TIMEOUT)
+
+        peek = self._peek
+        found = _insist(ask if peek is None else lambda: peek(assigned))
+        dead = _left_open(found) - {self.transactional_id, ""}
+        self._fencing.fence(dead)
+        return _insist(ask) if dead or peek is not None else found
+
     def _restore(self, consumer: Consumer, found: TopicPartition) -> TopicPartition:
         place = TopicPartition(found.topic, found.partition)
         low, high = _insist(lambda: consumer.get_watermark_offsets(place, timeout=_TIMEOUT))
         offset = self._checked(found, low, high)
         metadata = self._metadata(found, high) if offset == found.offset else None
-        ledger = PartitionLedger(offset, metadata.finished if metadata else (), self._note)
+        standing = judged(metadata, offset, high, self.transactional_id)
+        standing.opened = self._opened
+        ledger = PartitionLedger(offset, metadata.finished if metadata else (), standing)
         if offset < low:
             self._report_lost(found, ledger, low)
-        assignment = Assignment(found.topic, found.partition, next(self._epochs))
+        _tell_of_deaths(found, standing)
         begins = max(offset, low)
-        owned = OwnedPartition(assignment, ledger, begins=begins)
+        owned = OwnedPartition(
+            Assignment(found.topic, found.partition, next(self._epochs), started_end=begins),
+            ledger,
+            standing,
+            Window(self._narrowest, begins),
+            begins,
+        )
         self.owned[owned.place] = owned
         return TopicPartition(found.topic, found.partition, max(begins - self._read_back, low))
 
@@ -200,3 +218,32 @@ class Partitions:
             first_available=low,
             lost_at_most=lost,
         )
+
+
+def _tell_of_deaths(found: TopicPartition, standing: Standing) -> None:
+    if not standing.streak:
+        return
+    suspects = standing.streak >= SUSPECT_FROM
+    _LOG.warning(
+        "owners of this partition died while its jobs ran: "
+        + (
+            "its unfinished jobs now run one at a time, each in a process of its own"
+            if suspects
+            else "its unfinished jobs run once more as usual"
+        ),
+        topic=found.topic,
+        partition=found.partition,
+        deaths=standing.streak,
+        from_offset=found.offset,
+        until_offset=standing.suspects_until,
+    )
+
+
+def _left_open(committed: Sequence[TopicPartition]) -> set[str]:
+    """The transactional ids of owners that did not give their partitions up."""
+    notes = (commit_metadata.decode(found.metadata, found.offset) for found in committed)
+    return {
+        note.transactional_id
+        for note in notes
+        if isinstance(note, CommitMetadata) and note.state is State.OPEN
+    }

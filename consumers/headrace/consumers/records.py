@@ -21,6 +21,8 @@ class Assignment:
     partition: int
     epoch: int
     closed: bool = False
+    started_end: int = 0
+    """The offset after the last one of which a job was started; kept by the slots."""
 
 
 class JobRecord(NamedTuple):

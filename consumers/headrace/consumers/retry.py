@@ -29,6 +29,10 @@ from headrace.pipeline.retry import Retry
 from headrace.schemas.headers import JobHeaders
 from headrace.schemas.states import DeadReason, JobState
 
+PROCESS_DIED = "ProcessDied"
+"""The error type of an attempt whose child process died."""
+WORKER_DIED = "WorkerDied"
+"""The error type of an attempt with which a worker died, more than once."""
 UNKNOWN_WAIT = timedelta(seconds=10)
 """How long a job of an unknown type waits before another worker may look at it."""
 
@@ -68,8 +72,8 @@ def decide(  # noqa: PLR0911 - one return for each outcome of the closed set
         case TimedOut(seconds):
             error, at_last = _timeout(seconds), DeadReason.TIMEOUT
             return _again_or_dead(job, policy, error, attempted.ended, chance, at_last=at_last)
-        case Died(how):
-            error, at_last = _death(how), DeadReason.CRASH_LOOP
+        case Died():
+            error, at_last = _death(outcome), DeadReason.CRASH_LOOP
             return _again_or_dead(job, policy, error, attempted.ended, chance, at_last=at_last)
         case Undecodable(error):
             return Bury(DeadReason.UNDECODABLE, error)
@@ -102,8 +106,9 @@ def _timeout(seconds: float) -> ErrorInfo:
     return ErrorInfo(("builtins.TimeoutError", "builtins.OSError"), "TimedOut", message)
 
 
-def _death(how: str) -> ErrorInfo:
-    return ErrorInfo((), "ProcessDied", f"process died: {how}")
+def _death(died: Died) -> ErrorInfo:
+    error_type = WORKER_DIED if died.with_worker else PROCESS_DIED
+    return ErrorInfo((), error_type, f"process died: {died.how}")
 
 
 def _wait_for_a_worker_that_knows(

@@ -54,7 +54,7 @@ class Slots:
         self._filling = False
         self._buffers: list[LaneBuffer] = []
         self._passed = 0
-        self._closed = False
+        self._paused = False
 
     def add_lane(self, lane: Lane) -> LaneBuffer:
         """Register a lane; its buffer goes with it."""
@@ -81,10 +81,10 @@ class Slots:
             buffer.started.pop((record.partition, record.offset), None)
             self._fill()
 
-    def started(self, buffer: LaneBuffer) -> list[tuple[tuple[int, int], tuple[JobRecord, int]]]:
-        """Give what runs, by (partition, offset), with the epoch milliseconds of its start."""
+    def started(self, buffer: LaneBuffer) -> list[tuple[JobRecord, int]]:
+        """Give what runs, with the epoch milliseconds of its start."""
         with self._lock:
-            return list(buffer.started.items())
+            return list(buffer.started.values())
 
     def withdraw(self, buffer: LaneBuffer, drop: Callable[[JobRecord], bool]) -> list[JobRecord]:
         """Take jobs out of the buffer that have not been started."""
@@ -95,10 +95,16 @@ class Slots:
             buffer.bytes = sum(record.size for record in kept)
             return taken
 
-    def close(self) -> None:
-        """Start nothing any more."""
+    def pause(self) -> None:
+        """Start nothing until `resume`; running jobs are not touched."""
         with self._lock:
-            self._closed = True
+            self._paused = True
+
+    def resume(self) -> None:
+        """Start jobs again."""
+        with self._lock:
+            self._paused = False
+            self._fill()
 
     def resize(self, count: int) -> None:
         """Change the number of slots; running jobs are not touched."""
@@ -116,7 +122,7 @@ class Slots:
             self._filling = False
 
     def _start_waiting(self) -> None:
-        while self.used < self.count and not self._closed:
+        while self.used < self.count and not self._paused:
             buffer = self._next()
             if buffer is None:
                 return
@@ -124,6 +130,8 @@ class Slots:
             buffer.bytes -= record.size
             if record.assignment.closed:
                 continue
+            if record.offset >= record.assignment.started_end:
+                record.assignment.started_end = record.offset + 1
             self._passed = buffer.passed
             buffer.passed += buffer.stride
             buffer.running += 1

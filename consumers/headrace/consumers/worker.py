@@ -12,9 +12,17 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from headrace.consumers.child import ChildSetup, LazySubmitter
-from headrace.consumers.executors import AsyncExecutor, Executor, ProcessExecutor, ThreadExecutor
+from headrace.consumers.executors import (
+    AsyncExecutor,
+    Executor,
+    IsolatedExecutor,
+    ProcessExecutor,
+    ThreadExecutor,
+)
+from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import HandOvers
+from headrace.consumers.isolation import Isolation
 from headrace.consumers.lane import LaneThread
 from headrace.consumers.naming import process_name
 from headrace.consumers.outcomes import Attempted
@@ -98,6 +106,7 @@ class Worker:
         self._executors: dict[str, Executor] = {}
         self.shared = Slots(concurrency, self._start_shared)
         self.processes = Slots(min(concurrency, os.cpu_count() or 1), self._start_process)
+        self._isolation = Isolation((self.shared, self.processes), self._start_isolated)
         self.lanes = {lane: self._lane(lane) for lane in lanes}
         self._by_topic = {lane.topic: thread for lane, thread in self.lanes.items()}
 
@@ -146,14 +155,19 @@ class Worker:
         self._executors["thread"] = ThreadExecutor(
             self._runner, self._report, self.concurrency, self._on_lost_threads
         )
+        self._executors["isolated"] = IsolatedExecutor(self._child_setup, self._report_isolated)
         if any(self._pool(lane) is Pool.PROCESS for lane in self.lanes):
-            setup = ChildSetup(
-                self.options.reference or reference_of(self.pipeline),
-                self.options.kafka,
-                self.options.settings.worker_max_result_bytes,
-                os.getpid(),
+            self._executors["process"] = ProcessExecutor(
+                self._child_setup(), self._report, self.processes.count
             )
-            self._executors["process"] = ProcessExecutor(setup, self._report, self.processes.count)
+
+    def _child_setup(self) -> ChildSetup:
+        return ChildSetup(
+            self.options.reference or reference_of(self.pipeline),
+            self.options.kafka,
+            self.options.settings.worker_max_result_bytes,
+            os.getpid(),
+        )
 
     def _close(self) -> None:
         for lane in self.lanes.values():
@@ -178,7 +192,15 @@ class Worker:
         settings = options.settings
         figures = LaneFigures(job_types=frozenset(self.pipeline.job_types))
         transactional_id = f"{lane.topic}-{self.name}"
-        partitions = Partitions(transactional_id, options.start, read_back=READ_BACK)
+        in_children = self._pool(lane) is Pool.PROCESS
+        slots = self.processes if in_children else self.shared
+        partitions = Partitions(
+            transactional_id,
+            options.start,
+            fencing=Fencing(self._transactional),
+            read_back=READ_BACK,
+            narrowest=2 * slots.count,
+        )
         topology = self.pipeline.topology
         recorder = Recorder(
             partitions,
@@ -202,8 +224,10 @@ class Worker:
             lambda on_commit, on_error: self._consumer(lane, on_commit, on_error),
             partitions,
             recorder,
-            self.processes if self._pool(lane) is Pool.PROCESS else self.shared,
+            slots,
+            self._isolation,
             figures,
+            in_children=in_children,
             drain_budget=self._drain_budget,
             buffer_bytes=settings.worker_buffer_bytes,
             on_failure=self._on_failure,
@@ -231,6 +255,12 @@ class Worker:
 
     def _start_process(self, record: JobRecord) -> None:
         self._executors["process"].start(record)
+
+    def _start_isolated(self, record: JobRecord) -> None:
+        self._executors["isolated"].start(record)
+
+    def _report_isolated(self, record: JobRecord, attempted: Attempted) -> None:
+        self._by_topic[record.assignment.topic].report_isolated(record, attempted)
 
     def _report(self, record: JobRecord, attempted: Attempted) -> None:
         self._by_topic[record.assignment.topic].report(record, attempted)

@@ -12,7 +12,7 @@ from typing import Final
 from headrace.consumers.clock import now_ms
 from headrace.consumers.figures import SchedulerFigures
 from headrace.consumers.lane import LaneThread
-from headrace.consumers.partitions import OwnedPartition
+from headrace.consumers.owned import OwnedPartition
 from headrace.consumers.worker import Worker
 from headrace.pipeline.queues import Pool
 from headrace.pipeline.telemetry.metric_list import JobOutcome, Metric

@@ -1,0 +1,137 @@
+"""One partition from assignment to revocation: its ledger, its standing, and what it may start."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from confluent_kafka import TopicPartition
+
+from headrace.consumers.commit import Commit
+from headrace.consumers.ledger import PartitionLedger
+from headrace.consumers.records import Assignment, JobRecord
+from headrace.consumers.standing import Standing
+from headrace.consumers.window import Window
+
+Place = tuple[str, int]
+"""A partition: its topic and its number."""
+NARROWEST: Final = 32
+"""Offsets that a window is wide at least."""
+
+
+@dataclass(slots=True, eq=False)
+class OwnedPartition:
+    """One partition that this thread owns.
+
+    A job is started only when a commit that the broker has covers its offset with its window;
+    until then it waits at the gate. So whoever takes the partition over after a crash knows every
+    job that may have been running.
+    """
+
+    assignment: Assignment
+    ledger: PartitionLedger
+    standing: Standing
+    window: Window
+    begins: int = 0
+    """The offset where this ownership begins: what is read below it is history, never run."""
+    paused: bool = False
+    gated: deque[JobRecord] = field(default_factory=deque)
+    gated_bytes: int = 0
+    allowed: int = 0
+    """The offset below which the broker knows that jobs may have been started."""
+    noted_alone: int | None = None
+    """The suspect of which the broker knows that it runs alone."""
+    _told: tuple[int, int | None] = (0, None)
+    """Both of these as the last commit says them."""
+
+    @property
+    def place(self) -> Place:
+        """Its topic and number."""
+        return (self.assignment.topic, self.assignment.partition)
+
+    def position(self, commit: Commit | None = None) -> TopicPartition:
+        """Name it for the client, with a commit if one is to be sent."""
+        if commit is None:
+            return TopicPartition(*self.place)
+        return TopicPartition(*self.place, commit.offset, commit.metadata)
+
+    # -- the gate --------------------------------------------------------------------------------
+
+    def may_start(self, record: JobRecord) -> bool:
+        """Whether a job may be started now; else it waits at the gate, in order."""
+        if record.offset < self.allowed and not self.gated:
+            return True
+        self.gated.append(record)
+        self.gated_bytes += record.size
+        if not self.standing.opened:
+            self.standing.opened = True
+            self.ledger.touch()
+        return False
+
+    def let_through(self) -> Iterator[JobRecord]:
+        """Take from the gate what may be started now."""
+        while self.gated and self.gated[0].offset < self.allowed:
+            record = self.gated.popleft()
+            self.gated_bytes -= record.size
+            yield record
+
+    @property
+    def runs_short(self) -> bool:
+        """Whether jobs wait, or soon will, for a commit and nothing else."""
+        return bool(self.gated) and self.window.runs_short(
+            self.assignment.started_end, self.allowed
+        )
+
+    def withdraw(self) -> list[JobRecord]:
+        """Take back everything that waits at the gate."""
+        taken = list(self.gated)
+        self.gated.clear()
+        self.gated_bytes = 0
+        return taken
+
+    # -- commits ---------------------------------------------------------------------------------
+
+    def commit(self, handing_over: Iterable[int] = (), *, renew: bool = False) -> Commit | None:
+        """Make the next commit, with the window as wide as it should be; see `PartitionLedger`."""
+        if self.standing.opened:
+            self._widen()
+        commit = self.ledger.commit(handing_over, renew=renew)
+        if commit is not None:
+            lone = self.standing.lone
+            self._told = (self.standing.window_end, lone.offset if lone else None)
+        return commit
+
+    def committed(self, commit: Commit) -> None:
+        """Say that the broker has a commit, with everything that it says."""
+        self.ledger.committed(commit)
+        window_end, self.noted_alone = self._told
+        if self.standing.opened:
+            self.allowed = max(self.allowed, window_end)
+
+    def commit_failed(self, commit: Commit) -> None:
+        """Say that a commit surely did not land."""
+        self.ledger.commit_failed(commit)
+
+    def open_for_what_waits(self) -> None:
+        """Let the next commit's window cover all that waits at the gate."""
+        if self.gated:
+            self._reach(self.gated[-1].offset + 1)
+
+    def close_standing(self) -> None:
+        """The next commit is the last one, and says that nobody died."""
+        self.standing.opened = False
+        self.ledger.touch()
+
+    def _widen(self) -> None:
+        started_end = self.assignment.started_end
+        short = self.allowed > self.begins and self.runs_short
+        self._reach(self.window.end(started_end, time.monotonic(), short=short))
+
+    def _reach(self, end: int) -> None:
+        """Never back: what was let through may start at any time."""
+        standing = self.standing
+        if end > standing.window_end:
+            standing.window_end = end
+            if self.gated:
+                self.ledger.touch()

@@ -1,0 +1,121 @@
+"""Where an owned partition stands in the accounting of crashes.
+
+From before its first job until it is given up in order, every commit of a partition says *open*,
+and how far jobs may have been started: the window. Whoever finds a partition open knows that its
+owner died, and adds one to the streak:
+
+    streak 1   the window runs as usual: a process can die once for any reason
+    streak 2+  the unfinished jobs of the window are suspects: each runs alone, in a child process
+               of its own, so that a death is that job's and nobody else's
+
+A suspect's offset is noted before it starts, so that even the death of the worker together with
+its child is told of. One such death blames nobody (a machine can be switched off); from the second
+on, with the same job alone, it is the job's.
+
+The streak ends when the commit point has passed the window. An owner that lost its session without
+dying takes its own partition back without a death counted.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from headrace.consumers import extras
+from headrace.consumers.commit_metadata import CommitMetadata, State
+from headrace.consumers.extras import Extras, ExtrasError, LoneNote
+
+SUSPECT_FROM: Final = 2
+"""Deaths in a row from which the jobs of the window are suspects."""
+BLAMED_FROM: Final = 2
+"""Deaths of the worker with one job alone from which they are this job's."""
+_MOST_STREAK: Final = 100
+"""The streak is counted no further."""
+
+
+@dataclass(slots=True, eq=False)
+class Standing:
+    """What the commits of one partition say beside the map. Owned by the lane's thread.
+
+    Attributes:
+        transactional_id: Noted for the next owner to fence.
+        opened: Whether jobs may have been started and the partition is not given up yet.
+        streak: Owners in a row that died with this window.
+        suspects_until: The end of that window: an offset.
+        window_end: The offset below which jobs may have been started.
+        lone: The suspect that runs alone now, or did when a former owner died.
+        parked: Bytes of the parked keys, as a function of the committed offset.
+    """
+
+    transactional_id: str = ""
+    opened: bool = False
+    streak: int = 0
+    suspects_until: int = 0
+    window_end: int = 0
+    lone: LoneNote | None = None
+    parked: bytes = b""
+
+    def at(self, offset: int) -> CommitMetadata:
+        """Give what a commit of this offset says."""
+        streak = self.streak if offset < self.suspects_until else 0
+        reach = self.window_end if self.opened else self.suspects_until if streak else 0
+        return CommitMetadata(
+            State.OPEN if self.opened else State.CLEAN,
+            streak,
+            max(0, reach - offset),
+            self.transactional_id,
+            extra=extras.encode(Extras(self._lone_above(offset), self.parked), offset),
+        )
+
+    def is_suspect(self, offset: int) -> bool:
+        """Whether a job may have killed its worker and must run alone."""
+        return self.streak >= SUSPECT_FROM and offset < self.suspects_until
+
+    def is_to_blame(self, offset: int) -> bool:
+        """Whether workers have died with this job alone, and more than once."""
+        lone = self.lone
+        return lone is not None and lone.offset == offset and lone.deaths >= BLAMED_FROM
+
+    def note_alone(self, offset: int) -> None:
+        """Say that this suspect runs alone; what was known of its deaths stays."""
+        if self.lone is None or self.lone.offset != offset:
+            self.lone = LoneNote(offset)
+
+    def _lone_above(self, offset: int) -> LoneNote | None:
+        return self.lone if self.lone is not None and self.lone.offset >= offset else None
+
+
+def judged(found: CommitMetadata | None, offset: int, end: int, mine: str) -> Standing:
+    """Say where a partition stands that is taken over.
+
+    Args:
+        found: The metadata of the committed offset, if it was readable.
+        offset: The committed offset.
+        end: The partition's end: what lies beyond it cannot have run.
+        mine: The new owner's transactional id.
+    """
+    if found is None:
+        return Standing(mine)
+    before = _extras_of(found, offset)
+    reach = min(offset + found.window, end)
+    if reach <= offset:
+        return Standing(mine, parked=before.parked)
+    died = found.state is State.OPEN and found.transactional_id != mine
+    streak = min(found.streak + died, _MOST_STREAK)
+    lone = before.lone
+    if lone is not None and died:
+        lone = replace(lone, deaths=lone.deaths + 1)
+    return Standing(
+        mine,
+        streak=streak,
+        suspects_until=reach if streak else 0,
+        window_end=reach,
+        lone=lone,
+        parked=before.parked,
+    )
+
+
+def _extras_of(found: CommitMetadata, offset: int) -> Extras:
+    try:
+        return extras.decode(found.extra, offset)
+    except ExtrasError:
+        # A newer release wrote it. Its suspects run as usual once more; nothing is skipped.
+        return Extras()
