@@ -1,0 +1,153 @@
+"""Jobs that ran again: `reexecuted`, `reexecution_bound_violations`.
+
+`reexecuted` counts executions of one job with the same attempt and turn (see `joined`) beyond the
+first. No re-execution: the next attempt; the same attempt after a snooze (a new step); a record that
+was released twice and dropped; a job that was given back before it had started.
+
+Each re-execution must be explained by one fault, for which all of this holds:
+
+1. it hit the worker of the execution before (`workers` of the fault names its pid);
+2. the execution before began before the fault had ended;
+3. the re-execution began after the fault had begun;
+4. the record was not covered by what was committed when the fault hit: neither below the committed
+   offset nor in the finished map. Of a partition that the snapshot does not name, nothing was.
+
+So what may run again at a fault is exactly what its workers had in flight, or had finished since
+their last commit. Anything else is a violation. In particular: a job that was cut off when a worker
+was told to stop is explained only if the stop is in the list of faults; and a job that a stopped
+worker starts after it goes on, while the partition's new owner has started it already, is not
+explained: the fault hit the worker of the repetition, not the one before. The example says so.
+
+Several faults may explain one; the latest is credited. Jobs without a promise count nowhere here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from headrace.console.proof.cover import Cover, cover_of
+from headrace.console.proof.dump import TopicRecord
+from headrace.console.proof.findings import Example, about
+from headrace.console.proof.joined import Job, Joined, Ran
+from headrace.console.proof.records import Fault, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Reexecutions:
+    """All of a run.
+
+    Attributes:
+        count: How many there were.
+        unexplained: The violations.
+        by_kind: Explained ones by the kind of the fault.
+    """
+
+    count: int
+    unexplained: Sequence[Example]
+    by_kind: Mapping[str, int]
+
+
+def reexecutions(joined: Joined) -> Reexecutions:
+    """Find and explain every re-execution."""
+    faults = _Faults.of(joined.faults)
+    unexplained: list[Example] = []
+    kinds: Counter[str] = Counter()
+    count = 0
+    for job, before, again in _repeated(joined):
+        count += 1
+        fault = faults.explaining(before, again)
+        if fault is None:
+            unexplained.append(_example(job, before, again, faults))
+        else:
+            kinds[fault.kind.value] += 1
+    return Reexecutions(count, unexplained, dict(sorted(kinds.items())))
+
+
+def _repeated(joined: Joined) -> Iterator[tuple[Job, Ran, Ran]]:
+    for job in joined.accepted():
+        if len(job.executions) < 2:
+            continue
+        for turn in job.turns():
+            for before, again in pairwise(turn):
+                yield job, before, again
+
+
+@dataclass(slots=True)
+class _Faults:
+    """Faults by the worker that they hit, and what was committed at each."""
+
+    by_worker: dict[int, list[Fault]]
+    _covers: dict[tuple[int, Place], Cover] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault]) -> "_Faults":
+        by_worker: dict[int, list[Fault]] = {}
+        for fault in sorted(faults, key=lambda each: (each.began_ns, each.number)):
+            for worker in fault.workers:
+                by_worker.setdefault(worker, []).append(fault)
+        return cls(by_worker)
+
+    def explaining(self, before: Ran, again: Ran) -> Fault | None:
+        """Give the latest fault that explains a re-execution."""
+        record = before.record
+        if record is None:
+            return None
+        hits = self.by_worker.get(before.execution.worker, ())
+        return next(
+            (
+                fault
+                for fault in reversed(hits)
+                if before.execution.start < fault.ended_ns
+                and fault.began_ns < again.execution.start
+                and not self.covered(fault, record)
+            ),
+            None,
+        )
+
+    def covered(self, fault: Fault, record: TopicRecord) -> bool:
+        """Whether a record was done for everybody when the fault hit."""
+        committed = fault.committed.get(record.place)
+        if committed is None:
+            return False
+        key = (fault.number, record.place)
+        if key not in self._covers:
+            self._covers[key] = cover_of(committed)
+        return record.offset in self._covers[key]
+
+
+def _example(job: Job, before: Ran, again: Ran, faults: _Faults) -> Example:
+    attempt, worker = again.execution.attempt, before.execution.worker
+    return about(
+        job,
+        f"attempt {attempt} ran again in worker {again.execution.worker} after worker {worker}: "
+        + _why_not(before, again, faults),
+        before=before.execution._asdict(),
+        again=again.execution._asdict(),
+    )
+
+
+def _why_not(before: Ran, again: Ran, faults: _Faults) -> str:
+    if before.record is None:
+        return "no record on its lane has this attempt"
+    hits = faults.by_worker.get(before.execution.worker, [])
+    in_time = [
+        fault
+        for fault in hits
+        if before.execution.start < fault.ended_ns and fault.began_ns < again.execution.start
+    ]
+    if in_time:
+        numbers = ", ".join(str(fault.number) for fault in in_time)
+        return f"its record was committed when fault {numbers} hit"
+    begun = [
+        fault
+        for fault in faults.by_worker.get(again.execution.worker, [])
+        if fault.began_ns < again.execution.start
+    ]
+    if begun:
+        fault = begun[-1]
+        return (
+            f"no fault had hit the former; the latter was hit by fault {fault.number} "
+            f"({fault.kind.value}) before, and started what was no longer its own"
+        )
+    return "no fault had hit the former by then"
