@@ -71,11 +71,16 @@ class LinesModel(RuleBasedStateMachine):
 
     @rule(
         partition=st.sampled_from(PARTITIONS),
-        key=st.sampled_from((b"a", b"b", b"c", None, b"")),
+        key=st.sampled_from((b"a", b"a", b"b", None, b"")),
         hole=st.integers(1, 3),
         size=st.integers(0, 50),
+        count=st.integers(1, 4),
     )
-    def read(self, partition: int, key: bytes | None, hole: int, size: int) -> None:
+    def read(self, partition: int, key: bytes | None, hole: int, size: int, count: int) -> None:
+        for _ in range(count):
+            self.read_one(partition, key, hole, size)
+
+    def read_one(self, partition: int, key: bytes | None, hole: int, size: int) -> None:
         self.next_offset[partition] += hole
         read = record(self.next_offset[partition], self.owners[partition], key, size=size)
         if partition in self.given_up:
@@ -162,6 +167,13 @@ TestLinesModel.settings = settings(
     stateful_step_count=50,
     deadline=None,
 )
+
+
+def test_the_jobs_of_a_key_become_heads_in_the_order_of_their_offsets() -> None:
+    lines, assignment = KeyLines(), owner()
+    jobs = [record(offset, assignment) for offset in (3, 4, 7, 20)]
+    assert [lines.enter(job) for job in jobs] == [True, False, False, False]
+    assert [lines.leave(job) for job in jobs] == [*jobs[1:], None]
 
 
 def test_a_job_without_a_key_waits_for_no_other() -> None:

@@ -134,6 +134,23 @@ def test_no_note_grows_by_more_than_the_reserve(head: ParkedKey) -> None:
     assert len(notes.encode(0)) <= before + RESERVED_BYTES
 
 
+def test_heads_of_a_later_day_take_no_more_room_than_those_of_the_first() -> None:
+    day = 86_400_000
+    notes = parked([ParkedKey(0, 2, 1, NOW)])
+    for at in range(1, 260):
+        assert notes.park(ParkedKey(at, 2, 1, NOW + 30 * day + at))
+    assert ParkedHeads.decode(notes.encode(0), 0).get(0) == ParkedKey(0, 2, 1, NOW)
+
+
+def test_parking_the_lowest_again_costs_the_others_nothing() -> None:
+    """One more head that waits for days must not make all that wait for seconds longer."""
+    days = NOW + 10 * 86_400_000
+    notes = parked([ParkedKey(at, 2, 1, NOW) for at in range(151)])
+    for at in range(151, 301):
+        assert notes.park(ParkedKey(at, 2, 1, days + at * 10**6))
+    assert notes.park(ParkedKey(0, 3, 2, days))
+
+
 def test_a_clock_that_was_set_back_finds_room_for_its_earlier_due_times() -> None:
     notes = parked([ParkedKey(at, 2, 1, NOW + at) for at in range(200)])
     for at in range(200):
