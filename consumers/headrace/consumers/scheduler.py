@@ -14,11 +14,11 @@ Never early: a record is released when this process's clock has reached its due 
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Message
 
 from headrace.consumers import hops
 from headrace.consumers.fencing import Fencing
@@ -27,14 +27,14 @@ from headrace.consumers.handover import HandOvers
 from headrace.consumers.member import Member
 from headrace.consumers.naming import process_name
 from headrace.consumers.owned import Place
-from headrace.consumers.partitions import Partitions, Start, committed_offsets
+from headrace.consumers.partitions import Partitions, Start
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import Assignment
 from headrace.consumers.releases import Releases
+from headrace.consumers.scheduler_clients import SchedulerClients
 from headrace.consumers.stray import Stray, read_delayed
 from headrace.consumers.tiers_in_hand import TiersInHand
 from headrace.consumers.transition_log import TransitionLog
-from headrace.pipeline.kafka import make_consumer, make_producer, make_transactional_producer
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings, SchedulerSettings, load
 from headrace.pipeline.topology import SOON, TIERS
@@ -46,8 +46,6 @@ _BATCH = 1_000
 """Records released in one turn, and hopped of each partition."""
 _SOON_ANSWERED = 0.002
 """Seconds that a poll waits at most while answers of the broker are expected."""
-_PEEK = 10.0
-"""Seconds for the broker to answer what was committed."""
 _STOP_BUDGET = 10.0
 """Seconds that a stop waits for releases that are on their way; far below any SIGTERM grace."""
 
@@ -76,18 +74,21 @@ class Scheduler:
         self._topology = topology = pipeline.topology
         self._tiers = {topology.tier(tier): tier for tier in TIERS}
         self._lanes = {lane.topic for lane in topology.lanes()}
+        self._clients = clients = SchedulerClients(
+            topology.scheduler_group, self.options.kafka, self.options.producing
+        )
         transactional_id = f"{topology.scheduler_group}-{self.name}"
         self.partitions = Partitions(
             transactional_id,
             self.options.start,
-            fencing=Fencing(self._transactional),
-            peek=self._peek,
+            fencing=Fencing(clients.transactional),
+            peek=clients.peek,
             opened=True,
         )
-        producer = make_producer(self.options.kafka, self.options.producing)
+        producer = clients.producer()
         self._recorder = Recorder(
             self.partitions,
-            HandOvers(lambda: self._transactional(transactional_id)),
+            HandOvers(lambda: clients.transactional(transactional_id)),
             # Nothing but dead letters is told here, and each within its hand-over.
             TransitionLog(producer, topology.events),
             topology.events,
@@ -116,6 +117,17 @@ class Scheduler:
             return 1
         _LOG.info("scheduler stopped", scheduler=self.name)
         return 0
+
+    def _join(self) -> Member:
+        return Member(
+            self._topology.scheduler_group,
+            list(self._tiers),
+            self._clients.consumer,
+            self.partitions,
+            self._recorder,
+            self.figures,
+            self,
+        )
 
     def stop(self, *, at_once: bool = False) -> None:
         """Ask the scheduler to commit and leave; from any thread. Nothing of it takes long."""
@@ -213,39 +225,3 @@ class Scheduler:
             self._recorder.add(record.settled(self._topology, self.name))
         else:
             self._in_hand.take_in(record)
-
-    # -- parts -----------------------------------------------------------------------------------
-
-    def _join(self) -> Member:
-        return Member(
-            self._topology.scheduler_group,
-            list(self._tiers),
-            self._make_consumer,
-            self.partitions,
-            self._recorder,
-            self.figures,
-            self,
-        )
-
-    def _make_consumer(
-        self, on_commit: Callable[..., None], on_error: Callable[[KafkaError], None]
-    ) -> Consumer:
-        return make_consumer(
-            self.options.kafka,
-            self._topology.scheduler_group,
-            on_error=on_error,
-            committed_only=True,
-            on_commit=on_commit,
-        )
-
-    def _peek(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
-        """Read what was committed without waiting for the end of a dead scheduler's transaction."""
-        looker = make_consumer(self.options.kafka, self._topology.scheduler_group)
-        try:
-            return committed_offsets(looker, places, _PEEK)
-        finally:
-            looker.close()
-
-    def _transactional(self, transactional_id: str) -> Producer:
-        options = self.options
-        return make_transactional_producer(options.kafka, options.producing, transactional_id)

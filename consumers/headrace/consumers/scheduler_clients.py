@@ -1,0 +1,46 @@
+"""The Kafka clients of a scheduler: who reads the tiers, who writes to lanes, who hands over."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+
+from headrace.consumers.partitions import committed_offsets
+from headrace.pipeline.kafka import make_consumer, make_producer, make_transactional_producer
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings
+
+_PEEK = 10.0
+"""Seconds for the broker to answer what was committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerClients:
+    """Makes the clients of one scheduler, a member of `group`."""
+
+    group: str
+    kafka: KafkaSettings
+    producing: ProducerSettings
+
+    def consumer(
+        self, on_commit: Callable[..., None], on_error: Callable[[KafkaError], None]
+    ) -> Consumer:
+        """Make the reader of the tiers: what was abandoned there is never seen."""
+        return make_consumer(
+            self.kafka, self.group, on_error=on_error, committed_only=True, on_commit=on_commit
+        )
+
+    def producer(self) -> Producer:
+        """Make the writer to the lanes, which are never written in a transaction."""
+        return make_producer(self.kafka, self.producing)
+
+    def transactional(self, transactional_id: str) -> Producer:
+        """Make a writer of hand-overs."""
+        return make_transactional_producer(self.kafka, self.producing, transactional_id)
+
+    def peek(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
+        """Read what was committed without waiting for the end of a dead scheduler's transaction."""
+        looker = make_consumer(self.kafka, self.group)
+        try:
+            return committed_offsets(looker, places, _PEEK)
+        finally:
+            looker.close()
