@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError
 from headrace.pipeline.compacted import write_all
 from headrace.pipeline.schema_topic import records_of
 from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.topics import draining
 from headrace.pipeline.topics.api import NewTopic
 from headrace.pipeline.topics.calls import Place
 from headrace.pipeline.topics.control import partition_records
@@ -68,7 +69,8 @@ def apply_plan(plan: TopicPlan, kafka: KafkaSettings) -> ApplyReport:
     1. Make topics and change settings.
     2. Wait until each partition has a leader.
     3. Record the partition counts of what will grow, then add partitions: a live worker that
-       meets a new partition must already find the count.
+       meets a new partition must already find the count. An ordered lane that jobs have reached
+       since the plan does not grow.
     4. Commit initial offsets.
     5. Record how many partitions have offsets, and publish schemas. After a crash before this
        the next plan records it.
@@ -80,8 +82,11 @@ def apply_plan(plan: TopicPlan, kafka: KafkaSettings) -> ApplyReport:
     cluster = ClusterWriter(kafka)
     created = _make(cluster, plan)
     write_all(kafka, partition_records(plan.control_topic, plan.floors))
-    grown = _grow(cluster, plan)
-    committed, refused = _commit(cluster, plan.offsets, created)
+    undrained = draining.undrained(cluster, plan.with_action(Action.GROW))
+    grown = _grow(cluster, plan, undrained)
+    planned = [step for step in plan.offsets if step.topic not in undrained]
+    committed, refused = _commit(cluster, planned, created)
+    refused = {**undrained, **refused}
     counts = partition_records(plan.control_topic, _settled(plan, refused))
     write_all(kafka, [*counts, *records_of(plan.schemas_topic, plan.schemas)])
     return ApplyReport(
@@ -118,8 +123,8 @@ def _new_topic(step: TopicStep) -> NewTopic:
     )
 
 
-def _grow(cluster: ClusterWriter, plan: TopicPlan) -> tuple[str, ...]:
-    growing = plan.with_action(Action.GROW)
+def _grow(cluster: ClusterWriter, plan: TopicPlan, kept: Collection[str]) -> tuple[str, ...]:
+    growing = [step for step in plan.with_action(Action.GROW) if step.wanted.name not in kept]
     totals = {step.wanted.name: step.after for step in growing}
     cluster.grow(totals)
     cluster.await_leaders(totals)

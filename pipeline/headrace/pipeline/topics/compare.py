@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from headrace.pipeline.schema_topic import PublishedSchema, unpublished
 from headrace.pipeline.settings import PREFIX
-from headrace.pipeline.topics import offsets
+from headrace.pipeline.topics import draining, offsets
 from headrace.pipeline.topics.offsets import OffsetStep, Start
 from headrace.pipeline.topics.plan import Action, ConfigChange, TopicPlan, TopicStep
 from headrace.pipeline.topics.state import ClusterState, TopicState
@@ -55,7 +55,11 @@ def compare_topic(wanted: WantedTopic, state: ClusterState, *, grow: bool = Fals
         problems = tuple(_unwritable(wanted, replicas))
         action = Action.REFUSE if problems else Action.CREATE
         return TopicStep(wanted, action, replicas=replicas, problems=problems)
-    problems = (*_refusals(wanted, topic, grow=grow), *_unwritable(wanted, topic.replicas))
+    problems = (
+        *_partition_refusals(wanted, topic, state, grow=grow),
+        *_policy_refusals(wanted, topic),
+        *_unwritable(wanted, topic.replicas),
+    )
     changes = () if problems else tuple(_changes(wanted, topic))
     return TopicStep(
         wanted,
@@ -81,19 +85,30 @@ def _action(
     return Action.CHANGE if changes else Action.KEEP
 
 
-def _refusals(wanted: WantedTopic, topic: TopicState, *, grow: bool) -> Iterator[str]:
+def _partition_refusals(
+    wanted: WantedTopic, topic: TopicState, state: ClusterState, *, grow: bool
+) -> Iterator[str]:
     if wanted.partitions < topic.partitions:
         yield (
             f"{wanted.name} has {topic.partitions} partitions and {wanted.partitions} are declared:"
             f" Kafka cannot take partitions away; declare {topic.partitions}"
             f" ({_where_declared(wanted)}), or use a new {_noun(wanted)}"
         )
-    if wanted.partitions > topic.partitions and not grow:
+    if wanted.partitions <= topic.partitions:
+        return
+    if grow:
+        undrained = draining.refusal(wanted, topic.partitions, state)
+        if undrained:
+            yield undrained
+    else:
         yield (
             f"{wanted.name} has {topic.partitions} partitions and {wanted.partitions} are declared:"
             f" {_why_not_grow(wanted)}; apply with --grow-partitions if that is meant, or declare "
             f"{topic.partitions} ({_where_declared(wanted)})"
         )
+
+
+def _policy_refusals(wanted: WantedTopic, topic: TopicState) -> Iterator[str]:
     policy = topic.config.get(CLEANUP)
     if policy != wanted.config[CLEANUP]:
         yield (

@@ -42,11 +42,16 @@ class ClusterReader(AdminCalls):
             for partition in range(topics[topic].partitions)
             if (topic, partition) not in committed[group]
         }
-        growing = {
-            topic.group
+        growing = [
+            topic
             for topic in wishes
-            if topic.group and topic.name in topics
-            if topic.partitions > topics[topic.name].partitions
+            if topic.name in topics and topic.partitions > topics[topic.name].partitions
+        ]
+        moving = {
+            (topic.name, partition)
+            for topic in growing
+            if topic.ordered
+            for partition in range(topics[topic.name].partitions)
         }
         compacted = {topology.control, topology.schemas} & set(topics)
         records = read_latest(self.kafka, sorted(compacted))
@@ -54,8 +59,8 @@ class ClusterReader(AdminCalls):
             topics=topics,
             default_replicas=None if len(topics) == len(wishes) else self.default_replicas(),
             committed=committed,
-            spans=self.spans(missing),
-            live_groups=self.live(growing | set(missing.values())),
+            spans=self.spans(moving | set(missing)),
+            live_groups=self.live({t.group for t in growing if t.group} | set(missing.values())),
             known_partitions=counts_in(records.get(topology.control, {})),
             schemas=read_records(records.get(topology.schemas, {})),
         )

@@ -42,7 +42,8 @@ class ClusterState:
         topics: The topics that exist, of those asked for.
         default_replicas: What the broker gives a topic that names no number; None if unknown.
         committed: For each group its offsets by (topic, partition).
-        spans: What the partitions hold in which a group lacks an offset.
+        spans: What partitions hold: those in which a group lacks an offset, and those of ordered
+            lanes that are to grow.
         live_groups: Groups with members, which refuse commits from outside.
         known_partitions: For each topic how many partitions got initial offsets, as recorded.
         schemas: What is published, by fingerprint.
@@ -55,3 +56,9 @@ class ClusterState:
     live_groups: frozenset[str] = frozenset()
     known_partitions: Mapping[str, int] = field(default_factory=dict)
     schemas: Mapping[bytes, PublishedSchema] = field(default_factory=dict)
+
+    def lag(self, group: str, place: tuple[str, int]) -> int:
+        """Offsets of a partition in `spans` that the group has not committed: 0 when drained."""
+        span = self.spans[place]
+        committed = self.committed.get(group, {}).get(place, span.start)
+        return max(0, span.end - max(span.start, committed))

@@ -1,7 +1,7 @@
 """What every topic of a pipeline must be like."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -46,6 +46,8 @@ class WantedTopic:
         min_insync: What the settings say of `min.insync.replicas`; None when they leave it to us.
         config: Its configuration, less `min.insync.replicas`, which depends on the replicas.
         group: The consumer group that reads it and must have an offset in each partition.
+        ordered: Whether it is the lane of an ordered queue, whose keys must not move while jobs
+            wait in it.
     """
 
     name: str
@@ -55,6 +57,7 @@ class WantedTopic:
     min_insync: int | None
     config: Mapping[str, str]
     group: str | None = None
+    ordered: bool = False
 
     def config_for(self, replicas: int | None) -> Mapping[str, str]:
         """Give the whole configuration of a topic that has, or will have, so many replicas.
@@ -117,7 +120,8 @@ def _all(topology: Topology, settings: TopicSettings) -> Iterator[WantedTopic]:
         partitions = queue.partitions or settings.topic_partitions
         for lane in topology.lanes():
             if lane.queue == queue.name:
-                yield make.log(Role.LANE, lane.topic, partitions, group=lane.topic)
+                made = make.log(Role.LANE, lane.topic, partitions, group=lane.topic)
+                yield replace(made, ordered=queue.ordered)
         yield make.log(Role.DEAD_LETTERS, topology.dead_letters(queue.name), DEAD_LETTER_PARTITIONS)
     for tier in TIERS:
         yield make.log(
