@@ -62,6 +62,8 @@ class Run:
     records: list[TopicRecord] = field(default_factory=list)
     transitions: list[StoredTransition] = field(default_factory=list)
     ends: dict[Place, Committed] = field(default_factory=dict)
+    prefix: str = ""
+    """Of the ids and keys of jobs that are submitted from now on."""
     _offsets: Counter[Place] = field(default_factory=Counter)
 
     def tick(self) -> int:
@@ -84,6 +86,7 @@ class Run:
         stored: bool = True,
     ) -> "JobStory":
         due = self.tick() + delay if delay else 0
+        job_id, key = self.prefix + job_id, self.prefix + key if key else ""
         story = JobStory(self, job_id, lane, key, seq, due, partition)
         offset = story.written(SOON if due else lane) if stored else -1
         submission = Submission(job_id, "work", lane, key, seq, due, "{}", partition, offset)
