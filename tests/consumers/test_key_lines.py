@@ -19,7 +19,7 @@ from headrace.schemas.headers import JobHeaders
 
 shop = Pipeline("shop")
 LANE = Lane("shop", "payments", "normal")
-PARTITIONS = (0, 1)
+PARTITIONS: tuple[int, ...] = (0, 1)
 
 
 @shop.job("a.b")
