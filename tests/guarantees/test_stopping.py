@@ -7,6 +7,7 @@ in none of them.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,10 @@ def await_all(stage: Stage, job_ids: list[str]) -> None:
     assert stage.final_states() == {each: [JobState.SUCCEEDED] for each in job_ids}
 
 
+def _at_least(journal: Journal, started: int) -> bool:
+    return journal.count("start") >= started
+
+
 def test_workers_that_stop_while_another_joins_lose_nothing_and_run_nothing_twice(
     stage: Stage,
 ) -> None:
@@ -61,7 +66,7 @@ def test_workers_that_stop_while_another_joins_lose_nothing_and_run_nothing_twic
             each.enter_context(stage.worker(LANES))
         for number in range(ROUNDS):
             started = (number + 1) * COUNT // (ROUNDS + 2)
-            wait_until("it goes on", lambda wanted=started: journal.count("start") >= wanted)
+            wait_until("it goes on", partial(_at_least, journal, started))
             working.append(ExitStack())
             working[-1].enter_context(stage.worker(LANES, ready=False))
             working.pop(0).close()

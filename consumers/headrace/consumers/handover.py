@@ -53,6 +53,8 @@ class HandOvers:
         self._make_producer = make_producer
         self._producer: Producer | None = None
         self._refusals: list[str] = []
+        self._topics = ""
+        """What the last transaction was to write, for messages: the client names none."""
         self._doubtful: set[str] = set()
         """Topics of transactions that failed, until one with them goes through."""
 
@@ -72,6 +74,7 @@ class HandOvers:
         """
         self._refusals.clear()
         topics = {record.topic for record in records}
+        self._topics = ", ".join(sorted(topics))
         result = self._write(topics, records, offsets, group)
         if result.end is End.COMMITTED:
             self._doubtful -= topics
@@ -117,8 +120,7 @@ class HandOvers:
             return self._abort(producer, str(error))
         # Before the commit, so that what no broker takes ends as a known abort.
         if producer.flush(_TIMEOUT) or self._refusals:
-            silent = f"not stored within {_TIMEOUT:g} s: {', '.join(sorted(topics))}"
-            return self._abort(producer, silent)
+            return self._abort(producer, f"not stored within {_TIMEOUT:g} s")
         return self._commit(producer)
 
     def resume(self, landed: Callable[[], bool]) -> HandOverResult:
@@ -183,4 +185,4 @@ class HandOvers:
             self._refusals.append(f"{message.topic()}: {error.str()}")
 
     def _reason(self, error: str) -> str:
-        return "; ".join(self._refusals[:3]) or error
+        return "; ".join(self._refusals[:3]) or f"writing to {self._topics}: {error}"
