@@ -178,6 +178,17 @@ def test_a_commit_point_above_a_parked_head_is_refused() -> None:
         notes.encode(8)
 
 
+def test_heads_that_leave_with_the_commit_are_in_no_note_and_parked_still_if_it_fails() -> None:
+    notes = parked([ParkedKey(at, 2, 1, NOW + at) for at in (7, 8, 9)])
+    before = notes.encode(7)
+    committed = ParkedHeads.decode(notes.encode(8, leaving=(7, 9, 500)), 8)
+    assert contents(committed, [7, 8, 9]) == [None, ParkedKey(8, 2, 1, NOW + 8), None]
+    assert notes.encode(10, leaving=(7, 8, 9)) == b""
+    assert notes.encode(7) == before
+    with pytest.raises(ParkedError, match="offset 8 is parked"):
+        notes.encode(9, leaving=(7,))
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [

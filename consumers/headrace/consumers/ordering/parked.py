@@ -15,7 +15,7 @@ All are varints and the base stays what it is, so a head that leaves or is parke
 no other head's bytes but the gap after it, and what was noted once never grows by itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from headrace.consumers.varint import VarintError, append_varint, read_varint
@@ -104,23 +104,36 @@ class ParkedHeads:
         if self._heads.pop(offset, None) is not None:
             self._rest = None
 
-    def encode(self, commit_offset: int) -> bytes:
+    def encode(self, commit_offset: int, leaving: Collection[int] = ()) -> bytes:
         """Write the notes for a commit of this offset; empty when nothing is parked.
+
+        Args:
+            commit_offset: The commit point that they will stand beside.
+            leaving: Heads whose outcome is in the same transaction as the commit. They are left
+                out here; release them once it has landed, for if it fails they are still parked.
 
         Raises:
             ParkedError: A parked head lies below it: the commit would cover a job that waits.
         """
-        if not self._heads:
+        staying = self._heads
+        if leaving:
+            staying = {at: head for at, head in staying.items() if at not in leaving}
+        if not staying:
             return b""
-        first = min(self._heads)
+        first = min(staying)
         if first < commit_offset:
             raise ParkedError(
                 f"offset {first} is parked and the commit point is {commit_offset}: finish a head "
                 "in the ledger only after its outcome, and release it then"
             )
+        return _front(self._base, first - commit_offset) + self._rest_of(staying)
+
+    def _rest_of(self, staying: Mapping[int, ParkedKey]) -> bytes:
+        if len(staying) < len(self._heads):
+            return _rest(staying, self._base)
         if self._rest is None:
-            self._rest = _rest(self._heads, self._base)
-        return _front(self._base, first - commit_offset) + self._rest
+            self._rest = _rest(staying, self._base)
+        return self._rest
 
     @classmethod
     def decode(cls, data: bytes, commit_offset: int) -> "ParkedHeads":
