@@ -185,3 +185,13 @@ def test_lateness_is_told_of_jobs_that_had_to_wait(run: Run) -> None:
         job.runs(WORKER).succeeds(WORKER)
     late = run.check().lateness_ms
     assert (late.p50, late.max) == (7.0, 11.0)
+
+
+def test_a_broker_whose_clock_is_ahead_accuses_nobody(run: Run) -> None:
+    clean(run)
+    job = run.job("a").runs(WORKER, What.SNOOZE).snoozes(WORKER).released()
+    job.runs(THIRD).succeeds(THIRD)
+    run.fault(WORKER, committed={(LANE, 0): Committed(job.offset + 1)})
+    run.records = [each._replace(appended=each.appended + 300) for each in run.records]
+    run.transitions = [each._replace(appended=each.appended + 300) for each in run.transitions]
+    accepted(run)

@@ -20,8 +20,9 @@ Each violation counts once; jobs without a promise count nowhere here.
 from collections.abc import Iterator
 from typing import Final
 
+from headrace.console.proof.executions import Execution
 from headrace.console.proof.findings import Example, about
-from headrace.console.proof.joined import Execution, Job, Joined
+from headrace.console.proof.joined import Job, Joined
 from headrace.console.proof.records import Fault
 
 _DIED: Final = "ProcessDied"

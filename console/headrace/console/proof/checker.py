@@ -29,12 +29,14 @@ from headrace.console.proof import (
     outcomes,
     reexecutions,
     timing,
+    topics_read,
 )
 from headrace.console.proof.dump import Records
 from headrace.console.proof.findings import Findings, Shares, violations
 from headrace.console.proof.joined import Job, Joined, RunLog, join
 from headrace.console.proof.records import CALM
 from headrace.console.proof.run_folder import RunFolder
+from headrace.pipeline.settings import KafkaSettings
 
 MANY_KILLS: Final = 15
 """Kills from which some job must have run again: else they hit nothing."""
@@ -80,6 +82,20 @@ def check(log: RunLog, records: Records) -> Findings:
         seed=log.info.seed,
         run={name: value for name, value in info.items() if name != "seed"},
     )
+
+
+def read_and_check(kafka: KafkaSettings, folder: Path) -> Findings:
+    """Read what a run left on its topics, keep it in the folder, and check the run.
+
+    Call it after every worker and scheduler of the run has ended, and before its topics are gone.
+
+    Raises:
+        RunFolderError: A file of the run is missing or broken.
+        HeadraceError: The topics cannot be read.
+    """
+    pipeline = RunFolder(folder).info().pipeline
+    dump.write(topics_read.read_topics(kafka, pipeline), folder)
+    return check_folder(folder)
 
 
 def check_folder(folder: Path) -> Findings:

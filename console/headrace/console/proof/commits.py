@@ -11,9 +11,9 @@ A transition `retrying` or `dead` alone is not enough: the job itself must lie s
 `premature_commits` counts records of accepted jobs that a commit covers (below its offset, or in its
 finished map) before they were done. Commits looked at: what was committed when each fault hit, for
 which the outcome must have been stored before the snapshot's answer; and what is committed at the
-end, for which it must have been stored at all. Broker and runner must share a clock, or the broker's
-must not be ahead by more than a commit takes. Each record counts once, however many snapshots show
-it.
+end, for which it must have been stored at all. The broker's clock is allowed to be ahead of the
+runner's by as much as the logs show (`Joined.ahead`); one that is behind hides what is shorter than
+the difference. Each record counts once, however many snapshots show it.
 
 `stuck_partitions` counts partitions of lanes and delay tiers with a record that the last commit does
 not cover, whosever it is. Lag alone counts not: markers of transactions take offsets too.
@@ -71,7 +71,7 @@ def premature(joined: Joined) -> Iterator[Example]:
     partitions = _partitions(joined)
     found: dict[tuple[Place, int], Example] = {}
     for fault in joined.faults:
-        by = (fault.snapshot_ns or fault.ended_ns) // MS
+        by = ((fault.snapshot_ns or fault.ended_ns) + joined.ahead) // MS
         _look(partitions, fault.committed, by, found, fault)
     ends = {place: at.committed for place, at in joined.records.positions.items()}
     _look(partitions, ends, _NEVER - 1, found, None)

@@ -13,10 +13,10 @@ Executions of one job with the same attempt and turn are one execution and its r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Final, NamedTuple
 
 from headrace.console.proof.dump import Records, Role, StoredTransition, TopicRecord, role_of
+from headrace.console.proof.executions import Execution, executions_of
 from headrace.console.proof.records import (
     ExecutionEvent,
     Fault,
@@ -29,24 +29,6 @@ from headrace.console.proof.run_folder import FAULTS, RunFolder
 
 MS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
-
-
-class Execution(NamedTuple):
-    """One execution of a handler. Times in nanoseconds since the Unix epoch."""
-
-    start: int
-    attempt: int
-    end: int
-    """0 when it never ended: its process died."""
-    how: What | None
-    """How it ended; None when it never did."""
-    pid: int
-    worker: int
-
-    @property
-    def failed(self) -> bool:
-        """Whether it may have cost an attempt: it raised, or never ended."""
-        return self.how is None or self.how is What.RAISE
 
 
 class Ran(NamedTuple):
@@ -73,6 +55,8 @@ class Job:
     """Without those that only tell that a job runs."""
     executions: list[Execution] = field(default_factory=list)
     """By start."""
+    ahead: int = 0
+    """Nanoseconds by which the broker's clock is ahead of the handlers'."""
 
     @property
     def id(self) -> str:
@@ -138,6 +122,8 @@ class Joined:
         jobs: Every submitted job by id.
         strangers: Ids of jobs that ran and that nobody has submitted.
         broken_logs: Ends of executions that had not begun.
+        ahead: Nanoseconds by which the broker's clock is ahead of the handlers', at least: 0 when
+            no job began before its record was stored, as on one machine.
         faults: What was done, by number.
         records: What lay on the topics.
     """
@@ -146,6 +132,7 @@ class Joined:
     jobs: Mapping[str, Job]
     strangers: Sequence[str]
     broken_logs: int
+    ahead: int
     faults: Sequence[Fault]
     records: Records
 
@@ -162,9 +149,15 @@ def join(log: RunLog, records: Records) -> Joined:
         job = jobs.get(told.job_id)
         if job is not None and told.state != "running":
             job.transitions.append(told)
-    strangers, broken = _add_executions(jobs, log.events)
+    ran = executions_of(log.events, jobs)
+    for job_id, job in jobs.items():
+        job.executions = ran.by_job.get(job_id, job.executions)
+    strangers = sorted(ran.by_job.keys() - jobs.keys())
+    ahead = _ahead(jobs.values())
+    for job in jobs.values():
+        job.ahead = ahead
     faults = sorted(log.faults or (), key=lambda fault: fault.number)
-    return Joined(log.info, jobs, strangers, broken, faults, records)
+    return Joined(log.info, jobs, strangers, ran.broken, ahead, faults, records)
 
 
 def pid_of(worker: str) -> int:
@@ -200,48 +193,14 @@ def _add_records(jobs: Mapping[str, Job], records: Iterable[TopicRecord], pipeli
                 pass
 
 
-def _add_executions(
-    jobs: Mapping[str, Job], events: Iterable[ExecutionEvent]
-) -> tuple[list[str], int]:
-    """Pair starts with ends. An end belongs to the newest start of its job, attempt and process."""
-    strangers: set[str] = set()
-    broken = 0
-    lines = sorted(_compact(event) for event in events)
-    for (job_id, attempt, pid), group in groupby(lines, key=lambda line: line[:3]):
-        found, bad = _pairs(attempt, pid, group)
-        broken += bad
-        if job_id in jobs:
-            jobs[job_id].executions += found
-        else:
-            strangers.add(job_id)
-    for job in jobs.values():
-        job.executions.sort(key=lambda each: (each.start, each.attempt, each.pid))
-    return sorted(strangers), broken
-
-
-_Line = tuple[str, int, int, int, int, bool, What, int]
-"""Job, attempt, pid, then what orders them: time, monotonic time, whether it is an end."""
-
-
-def _compact(event: ExecutionEvent) -> _Line:
-    is_end = event.what is not What.START
-    return (
-        event.job_id, event.attempt, event.pid, event.monotonic_ns, event.at_ns, is_end,
-        event.what, event.worker,
-    )  # fmt: skip
-
-
-def _pairs(attempt: int, pid: int, lines: Iterable[_Line]) -> tuple[list[Execution], int]:
-    found: list[Execution] = []
-    broken = 0
-    for *_, at, is_end, what, worker in lines:
-        if not is_end:
-            found.append(Execution(at, attempt, 0, None, pid, worker))
-        elif found and found[-1].how is None:
-            found[-1] = found[-1]._replace(end=at, how=what)
-        else:
-            broken += 1
-    return found, broken
+def _ahead(jobs: Iterable[Job]) -> int:
+    """Bound the difference of the clocks: no job begins before its first record lies on the lane."""
+    differences = (
+        min(record.appended for record in job.lane) * MS - job.executions[0].start
+        for job in jobs
+        if job.lane and job.executions
+    )
+    return max(0, max(differences, default=0))
 
 
 def _by_step(job: Job) -> list[Ran]:
@@ -251,14 +210,14 @@ def _by_step(job: Job) -> list[Ran]:
     ran: list[Ran] = []
     for execution in job.executions:
         steps = [each for each in firsts.values() if each.attempt == execution.attempt]
-        ran.append(_newest(execution, steps))
+        ran.append(_newest(execution, steps, job.ahead))
     return ran
 
 
-def _newest(execution: Execution, steps: Sequence[TopicRecord]) -> Ran:
+def _newest(execution: Execution, steps: Sequence[TopicRecord], ahead: int) -> Ran:
     if not steps:
         return Ran(execution, None, 0)
-    there = [each for each in steps if each.appended * MS <= execution.start]
+    there = [each for each in steps if each.appended * MS <= execution.start + ahead]
     record = there[-1] if there else steps[0]
     return Ran(execution, record, record.step)
 

@@ -145,7 +145,7 @@ def _late_of(job: Job) -> Iterator[_Late]:
     for told in job.transitions:
         if told.state not in FINAL:
             continue
-        loser, stored = pid_of(told.worker), told.appended * MS
+        loser, stored = pid_of(told.worker), told.appended * MS - job.ahead
         owner = next(
             (found for turn in turns if (found := _overtaken(turn, loser, stored, told))), 0
         )

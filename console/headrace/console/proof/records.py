@@ -143,6 +143,11 @@ class Fault:
             while the worker was stopped already, so that it is exact.
         snapshot_ns: Wall clock when `committed` had been answered; 0 when at `ended_ns` or before.
         note: What else there is to say.
+        first_job_after_ms: From the kill, the stop, the cut, the clean leave or the assignment of
+            a worker that joined, to the first job on one of the partitions that changed hands;
+            None when none did.
+        last_partition_after_ms: The same to the moment when each of them that had a job waiting
+            had begun one.
     """
 
     number: int
@@ -154,6 +159,8 @@ class Fault:
     committed: Mapping[Place, Committed] = field(default_factory=dict)
     snapshot_ns: int = 0
     note: str = ""
+    first_job_after_ms: int | None = None
+    last_partition_after_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ inside a text are written as `\t`, `\n`, `\r` and `\\`.
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -51,9 +52,6 @@ _Line = TypeVar("_Line")
 
 class RunFolderError(HeadraceError):
     """A file of a run folder is missing or cannot be read."""
-
-
-# -- writing -------------------------------------------------------------------------------------
 
 
 class RunFolder:
@@ -207,8 +205,9 @@ def _read(path: Path, parse: Callable[[str], _Line]) -> Iterator[_Line]:
 def _submission(line: str) -> Submission:
     job_id, job_type, lane, key, seq, due, plan, partition, offset = tsv_fields(line)
     return Submission(
-        job_id, job_type, lane, key, int(seq), int(due), plan, int(partition), int(offset)
-    )
+        job_id, sys.intern(job_type), sys.intern(lane), sys.intern(key), int(seq), int(due),
+        sys.intern(plan), int(partition), int(offset),
+    )  # fmt: skip
 
 
 def _event(line: str) -> ExecutionEvent:
