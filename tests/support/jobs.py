@@ -53,7 +53,8 @@ class Journal:
 
     def events(self, what: str | None = None, tag: str | None = None) -> list[Event]:
         path = Path(self.path)
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        text = path.read_text("utf-8") if path.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()  # another process may be writing
         found = [_event(line) for line in lines]
         return [e for e in found if what in (None, e.what) and tag in (None, e.tag)]
 

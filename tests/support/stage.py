@@ -66,6 +66,8 @@ class Stage:
     kafka: KafkaSettings
     folder: Path
     reader: "EventReader" = field(init=False)
+    module: Any = jobs
+    """Where processes find the pipeline: it has `make(name)` and `reference(name)`."""
     _journals: int = 0
     _producer: Producer | None = None
 
@@ -73,10 +75,11 @@ class Stage:
         self.reader = EventReader(self)
 
     @classmethod
-    def build(cls, name: str, bootstrap: str, folder: Path, **how: Any) -> "Stage":
-        stage = cls(
-            jobs.make(name, **how), load(KafkaSettings, bootstrap_servers=bootstrap), folder
-        )
+    def build(
+        cls, name: str, bootstrap: str, folder: Path, module: Any = jobs, **how: Any
+    ) -> "Stage":
+        settings = load(KafkaSettings, bootstrap_servers=bootstrap)
+        stage = cls(module.make(name, **how), settings, folder, module=module)
         stage.apply()
         return stage
 
@@ -120,7 +123,7 @@ class Stage:
         chosen = [lane for lane in pipeline.topology.lanes() if lane.topic in wanted]
         options = WorkerOptions(
             start=start,
-            reference=jobs.reference(pipeline.name),
+            reference=self.module.reference(pipeline.name),
             kafka=self.kafka,
             settings=load(WorkerSettings, **settings),
         )
@@ -142,7 +145,7 @@ class Stage:
         """`headrace …` as a process of its own; killed at the end if it still runs."""
         log = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "headrace", arguments[0]]
-        command += [jobs.reference(self.pipeline.name), *arguments[1:]]
+        command += [self.module.reference(self.pipeline.name), *arguments[1:]]
         with log.open("wb") as file:
             started = subprocess.Popen(
                 command,

@@ -119,6 +119,7 @@ class Suspects:
         alone = standing.is_suspect(record.offset) or WORKER_DIED in died
         if not alone and (self._in_children or PROCESS_DIED not in died):
             return False
+        record.assignment.started += 1
         self._waiting.append(_Suspect(record, owned, alone))
         self.bytes += record.size
         return True

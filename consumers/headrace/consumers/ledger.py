@@ -170,6 +170,11 @@ class PartitionLedger:
         return next(iter(self._running), self._seen)
 
     @property
+    def position(self) -> int:
+        """The offset after the last one that was entered, or passed over."""
+        return self._seen
+
+    @property
     def running(self) -> int:
         """Records started and not finished."""
         return len(self._running)

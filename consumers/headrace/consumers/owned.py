@@ -61,6 +61,7 @@ class OwnedPartition:
     def may_start(self, record: JobRecord) -> bool:
         """Whether a job may be started now; else it waits at the gate, in order."""
         if record.offset < self.allowed and not self.gated:
+            self.assignment.offered += 1
             return True
         self.gated.append(record)
         self.gated_bytes += record.size
@@ -74,14 +75,18 @@ class OwnedPartition:
         while self.gated and self.gated[0].offset < self.allowed:
             record = self.gated.popleft()
             self.gated_bytes -= record.size
+            self.assignment.offered += 1
             yield record
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that may start and wait for a slot."""
+        return self.assignment.offered - self.assignment.started
 
     @property
     def runs_short(self) -> bool:
         """Whether jobs wait, or soon will, for a commit and nothing else."""
-        return bool(self.gated) and self.window.runs_short(
-            self.assignment.started_end, self.allowed
-        )
+        return bool(self.gated) and self.waiting <= self.window.width // 4
 
     def withdraw(self) -> list[JobRecord]:
         """Take back everything that waits at the gate."""
@@ -98,16 +103,16 @@ class OwnedPartition:
             self._widen()
         commit = self.ledger.commit(handing_over, renew=renew)
         if commit is not None:
-            lone = self.standing.lone
-            self._told = (self.standing.window_end, lone.offset if lone else None)
+            standing = self.standing
+            end = standing.window_end if standing.opened else 0
+            self._told = (end, standing.lone.offset if standing.lone else None)
         return commit
 
     def committed(self, commit: Commit) -> None:
         """Say that the broker has a commit, with everything that it says."""
         self.ledger.committed(commit)
         window_end, self.noted_alone = self._told
-        if self.standing.opened:
-            self.allowed = max(self.allowed, window_end)
+        self.allowed = max(self.allowed, window_end)
 
     def commit_failed(self, commit: Commit) -> None:
         """Say that a commit surely did not land."""
@@ -124,9 +129,17 @@ class OwnedPartition:
         self.ledger.touch()
 
     def _widen(self) -> None:
-        started_end = self.assignment.started_end
+        """Let as many jobs wait for a slot as the window is wide."""
         short = self.allowed > self.begins and self.runs_short
-        self._reach(self.window.end(started_end, time.monotonic(), short=short))
+        self.window.adapt(self.assignment.started, time.monotonic(), short=short)
+        room = self.window.width - self.waiting
+        if room <= 0:
+            return
+        if not self.gated:
+            self._reach(self.ledger.position + room)
+            return
+        taken = min(room, len(self.gated))
+        self._reach(self.gated[taken - 1].offset + 1 + room - taken)
 
     def _reach(self, end: int) -> None:
         """Never back: what was let through may start at any time."""

@@ -165,10 +165,10 @@ class Partitions:
         _tell_of_deaths(found, standing)
         begins = max(offset, low)
         owned = OwnedPartition(
-            Assignment(found.topic, found.partition, next(self._epochs), started_end=begins),
+            Assignment(found.topic, found.partition, next(self._epochs)),
             ledger,
             standing,
-            Window(self._narrowest, begins),
+            Window(self._narrowest),
             begins,
         )
         self.owned[owned.place] = owned

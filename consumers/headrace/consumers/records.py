@@ -21,8 +21,10 @@ class Assignment:
     partition: int
     epoch: int
     closed: bool = False
-    started_end: int = 0
-    """The offset after the last one of which a job was started; kept by the slots."""
+    offered: int = 0
+    """Jobs that were given to the slots; counted by the lane's thread."""
+    started: int = 0
+    """Those of them that were started; counted by the slots."""
 
 
 class JobRecord(NamedTuple):

@@ -130,8 +130,7 @@ class Slots:
             buffer.bytes -= record.size
             if record.assignment.closed:
                 continue
-            if record.offset >= record.assignment.started_end:
-                record.assignment.started_end = record.offset + 1
+            record.assignment.started += 1
             self._passed = buffer.passed
             buffer.passed += buffer.stride
             buffer.running += 1

@@ -1,14 +1,14 @@
-"""How far ahead of what was started the next commit lets jobs start.
+"""How many jobs of a partition may wait for a slot under the window that the broker knows.
 
 A job may start only when the broker has a commit whose window covers it: so the window must be
-wide enough that jobs never wait for a commit, and no wider, because all that is unfinished in it
-would run one at a time after two deaths. It doubles when jobs did wait, and shrinks with the pace.
+wide enough that slots never wait for a commit, and no wider, because all that is unfinished in it
+would run one at a time after two deaths. It doubles when slots did wait, and shrinks with the pace.
 """
 
 from typing import Final
 
 WIDEST: Final = 16_384
-"""Offsets. At a commit every tenth of a second it is 160,000 jobs a second on one partition."""
+"""Jobs. At a commit every tenth of a second it is 160,000 jobs a second on one partition."""
 _SHRINK_AFTER: Final = 1.0
 """Seconds over which the pace is measured before the window shrinks."""
 _SPARE_SHARE: Final = 8
@@ -16,37 +16,32 @@ _SPARE_SHARE: Final = 8
 
 
 class Window:
-    """The width of one partition's window: additive in nothing, doubling and halving.
+    """The width of one partition's window.
 
     Args:
-        narrowest: Offsets; what the slots of the process can start at once, or more.
-        start: The first offset that may be started.
+        narrowest: Jobs; what the slots of the process can start at once, or more.
     """
 
     __slots__ = ("_mark", "_mark_at", "_narrowest", "width")
 
-    def __init__(self, narrowest: int, start: int) -> None:
+    def __init__(self, narrowest: int) -> None:
         self.width = narrowest
         self._narrowest = narrowest
-        self._mark = start
+        self._mark = 0
         self._mark_at = 0.0
 
-    def runs_short(self, started_end: int, allowed: int) -> bool:
-        """Whether so little is left to start that the next commit must not wait."""
-        return allowed - started_end <= self.width // 4
-
-    def end(self, started_end: int, now: float, *, short: bool) -> int:
-        """Give the end of the next commit's window: an offset.
+    def adapt(self, started: int, now: float, *, short: bool) -> None:
+        """Fit the width to the pace.
 
         Args:
-            started_end: The offset after the last one that was started.
+            started: Jobs started so far.
             now: Monotonic seconds.
-            short: Whether jobs wait for it.
+            short: Whether jobs waited for nothing but a commit.
         """
         if short:
-            self.width = min(WIDEST, self.width * 2)
-        if now - self._mark_at >= _SHRINK_AFTER:
-            if (started_end - self._mark) * _SPARE_SHARE < self.width and not short:
-                self.width = max(self._narrowest, self.width // 2)
-            self._mark, self._mark_at = started_end, now
-        return started_end + self.width
+            self.width = max(self.width, min(WIDEST, self.width * 2))
+        if now - self._mark_at < _SHRINK_AFTER:
+            return
+        if (started - self._mark) * _SPARE_SHARE < self.width and not short:
+            self.width = max(self._narrowest, self.width // 2)
+        self._mark, self._mark_at = started, now
