@@ -128,6 +128,27 @@ def test_a_repeated_attempt_in_place_counts_its_due_time_from_either_failure(run
     accepted(run)
 
 
+def test_a_wait_in_place_that_a_stopped_worker_told_late_binds_nobody(run: Run) -> None:
+    job = run.job("a", lane=TURNS, key="k", seq=0).starts(WORKER)
+    run.fault(WORKER, Kind.STOP_CONT, committed={(TURNS, 0): Committed(0)})
+    job.runs(OTHER, What.RAISE).waits_in_place(OTHER, 100)
+    job.ends(WORKER, What.RAISE, attempt=1)
+    job.attempt = 1
+    job.waits_in_place(WORKER, 5_000)
+    run.wait(100)
+    job.runs(OTHER).succeeds(OTHER)
+    accepted(run)
+
+
+def test_a_key_is_run_again_from_what_was_not_committed(run: Run) -> None:
+    first = run.job("a", lane=TURNS, key="k", seq=0).runs(WORKER)
+    second = run.job("b", lane=TURNS, key="k", seq=1).starts(WORKER)
+    run.fault(WORKER, committed={(TURNS, 0): Committed(0)})
+    first.runs(OTHER).succeeds(OTHER)
+    second.runs(OTHER).succeeds(OTHER)
+    accepted(run)
+
+
 def test_delayed_jobs_of_one_key_run_in_the_order_in_which_they_reached_the_lane(run: Run) -> None:
     clean(run)
     late = run.job("a", lane=TURNS, key="k", seq=0, delay=1_000)

@@ -61,6 +61,12 @@ def before_the_due_time_that_its_release_lost(run: Run) -> None:
     job.runs(WORKER).succeeds(WORKER)
 
 
+def before_a_delay_that_no_record_knows(run: Run) -> None:
+    job = run.job("a", delay=5_000, stored=False)
+    job.written(LANE, due=0)
+    job.runs(WORKER).succeeds(WORKER)
+
+
 def before_its_wait_in_place_is_over(run: Run) -> None:
     job = run.job("a", lane=TURNS, key="k", seq=0)
     job.runs(WORKER, What.RAISE).waits_in_place(WORKER, 5_000)
@@ -70,6 +76,14 @@ def before_its_wait_in_place_is_over(run: Run) -> None:
 def before_its_snooze_in_place_is_over(run: Run) -> None:
     job = run.job("a", lane=TURNS, key="k", seq=0)
     job.runs(WORKER, What.SNOOZE).waits_in_place(WORKER, 5_000, error="")
+    job.runs(WORKER).succeeds(WORKER)
+
+
+def before_the_later_of_two_waits_in_place(run: Run) -> None:
+    job = run.job("a", lane=TURNS, key="k", seq=0)
+    job.runs(WORKER, What.SNOOZE).waits_in_place(WORKER, 100, error="")
+    run.wait(100)
+    job.runs(WORKER, What.RAISE).waits_in_place(WORKER, 5_000)
     job.runs(WORKER).succeeds(WORKER)
 
 
@@ -172,6 +186,12 @@ def an_unconfirmed_job_out_of_turn(run: Run) -> None:
     unsure.runs(WORKER).succeeds(WORKER)
 
 
+def an_undecided_job_out_of_turn(run: Run) -> None:
+    unsure = run.job("a", lane=TURNS, key="k", seq=0, accepted=False)
+    run.job("b", lane=TURNS, key="k", seq=1).runs(WORKER).succeeds(WORKER)
+    unsure.starts(WORKER)
+
+
 def a_key_on_two_partitions(run: Run) -> None:
     run.job("a", lane=TURNS, key="k", seq=0).runs(WORKER).succeeds(WORKER)
     run.job("b", lane=TURNS, key="k", seq=1, partition=1).runs(WORKER).succeeds(WORKER)
@@ -237,6 +257,13 @@ def told_long_after_it_was_lost(run: Run) -> None:
     job.succeeds(WORKER)
 
 
+def told_late_while_another_was_stopped(run: Run) -> None:
+    job = run.job("a").starts(THIRD)
+    run.fault(THIRD, Kind.REBALANCE_STORM)
+    run.fault(WORKER, Kind.STOP_CONT)
+    job.runs(OTHER).succeeds(OTHER).ends(THIRD).succeeds(THIRD)
+
+
 def told_after_a_rebalance(run: Run) -> None:
     job = run.job("a").starts(WORKER)
     run.fault(WORKER, Kind.REBALANCE_STORM)
@@ -278,6 +305,7 @@ STORIES: dict[str, tuple[Story, ...]] = {
     "early": (
         before_its_delay, before_its_retry_is_due, before_the_due_time_that_its_release_lost,
         before_its_wait_in_place_is_over, before_its_snooze_in_place_is_over,
+        before_a_delay_that_no_record_knows, before_the_later_of_two_waits_in_place,
     ),
     "duplicates": (succeeded_and_died, two_dead_letters),
     "reexecution_bound_violations": (
@@ -288,6 +316,7 @@ STORIES: dict[str, tuple[Story, ...]] = {
     "order_violations": (
         a_later_job_first, a_later_job_during_the_former, a_later_job_between_two_attempts,
         a_later_job_between_the_attempts_of_one_that_dies, an_unconfirmed_job_out_of_turn,
+        an_undecided_job_out_of_turn,
         a_key_on_two_partitions, stored_in_another_order_than_submitted,
     ),
     "attempt_violations": (
@@ -295,7 +324,10 @@ STORIES: dict[str, tuple[Story, ...]] = {
         charged_although_it_ended_well, charged_although_it_never_began,
         buried_although_it_ended_well, blamed_with_all_others,
     ),
-    "fenced_violations": (handed_over_by_two, told_long_after_it_was_lost, told_after_a_rebalance),
+    "fenced_violations": (
+        handed_over_by_two, told_long_after_it_was_lost, told_after_a_rebalance,
+        told_late_while_another_was_stopped,
+    ),
     "premature_commits": (
         committed_before_its_outcome, in_the_map_before_its_outcome,
         released_after_its_tier_was_committed,
@@ -326,6 +358,21 @@ def test_an_outcome_that_is_only_claimed_is_none(story: Story) -> None:
     story(run)
     assert run.check().lost == 1
     assert "it is said" in run.check().examples["lost"][0].what
+
+
+def test_a_record_that_is_committed_at_the_end_without_an_outcome_is_lost_for_good() -> None:
+    run = Run()
+    clean(run)
+    run.job("a")
+    findings = run.check()
+    assert tripped(findings) == {"lost": 1, "premature_commits": 1}
+    assert findings.examples["premature_commits"][0].what.endswith("was stored never")
+
+
+def test_an_attempt_that_starts_late_still_ran_from_its_own_record() -> None:
+    run = Run()
+    an_attempt_that_goes_back(run)
+    assert run.check().reexecuted == 2
 
 
 def test_an_example_says_all_that_is_known_of_the_job() -> None:
