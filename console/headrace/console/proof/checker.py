@@ -29,14 +29,12 @@ from headrace.console.proof import (
     outcomes,
     reexecutions,
     timing,
-    topics_read,
 )
 from headrace.console.proof.dump import Records
 from headrace.console.proof.findings import Findings, Shares, violations
 from headrace.console.proof.joined import Job, Joined, RunLog, join
 from headrace.console.proof.records import CALM
 from headrace.console.proof.run_folder import RunFolder
-from headrace.pipeline.settings import KafkaSettings
 
 MANY_KILLS: Final = 15
 """Kills from which some job must have run again: else they hit nothing."""
@@ -84,22 +82,8 @@ def check(log: RunLog, records: Records) -> Findings:
     )
 
 
-def read_and_check(kafka: KafkaSettings, folder: Path) -> Findings:
-    """Read what a run left on its topics, keep it in the folder, and check the run.
-
-    Call it after every worker and scheduler of the run has ended, and before its topics are gone.
-
-    Raises:
-        RunFolderError: A file of the run is missing or broken.
-        HeadraceError: The topics cannot be read.
-    """
-    pipeline = RunFolder(folder).info().pipeline
-    dump.write(topics_read.read_topics(kafka, pipeline), folder)
-    return check_folder(folder)
-
-
 def check_folder(folder: Path) -> Findings:
-    """Check a run whose topics were kept (`dump.write`).
+    """Check a run whose topics were read (`topics_read.read_topics`) and kept (`dump.write`).
 
     Raises:
         RunFolderError: A file of the run is missing or broken.
