@@ -3,12 +3,18 @@
 A message is *received* (is it a job that this worker knows?), *admitted* (is it due, not expired,
 not a double?), run by an executor, and *settled*: `headrace.consumers.retry.decide` says what
 becomes of it, and the result is one `Settled` value: a transition to publish, and a record to hand
-over if the job goes elsewhere. The lane then publishes, hands over, and commits.
+over if the job goes elsewhere. The lane then publishes, hands over, and commits. In an ordered
+queue nothing goes elsewhere but to the dead letters: a job that comes back *stays*, and its key
+waits for it.
 
     received ─→ admitted ─→ (slots, executor) ─→ attempted ─→ decided ─→ settled
         │            │                                            │
         └────────────┴── settled without being run ───────────────┘
 """
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from confluent_kafka import Message
 
@@ -17,7 +23,9 @@ from headrace.consumers.outcomes import Attempted, ComeBack, Finish, GiveBack, H
 from headrace.consumers.recent import RecentJobs
 from headrace.consumers.records import Assignment, JobRecord, RawRecord, header_list
 from headrace.consumers.retry import decide
-from headrace.consumers.settled import Rules, Settled
+from headrace.consumers.settled import Rules, Settled, StayHere
+from headrace.pipeline.job_types import JobType
+from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.schemas import headers
 from headrace.schemas.errors import InvalidHeadersError
@@ -51,7 +59,9 @@ def receive(
         return settling.bury_empty(raw, job, rules, now)
     job_type = rules.job_types.get(job.job_type)
     if job_type is None or job_type.function is None:
-        return settling.send_round_or_bury(raw, job, rules, now)
+        if not rules.ordered:
+            return settling.send_round_or_bury(raw, job, rules, now)
+        job_type = job_type or nobodys()  # its key waits for a worker that knows it
     policy = job_type.policy
     record = JobRecord(
         job,
@@ -72,10 +82,10 @@ def admit(record: JobRecord, rules: Rules, recent: RecentJobs, now: int) -> JobR
 
     One that is due within `NEARLY_DUE` is let through, and must be held until then: a clock that
     is behind the scheduler's would send it to the tiers, and it would be back at once, again and
-    again.
+    again. In an ordered queue every one is held, whenever it is due: its key waits for it.
     """
     job = record.headers
-    if job.due is not None and job.due > now + NEARLY_DUE:
+    if job.due is not None and job.due > now + NEARLY_DUE and not rules.ordered:
         return settling.settled(
             record, ComeBack(job.due, counted=False, state=JobState.DELAYED), rules, now
         )
@@ -86,7 +96,9 @@ def admit(record: JobRecord, rules: Rules, recent: RecentJobs, now: int) -> JobR
     return record
 
 
-def settle(record: JobRecord, attempted: Attempted, rules: Rules) -> Settled | HoldHere | GiveBack:
+def settle(
+    record: JobRecord, attempted: Attempted, rules: Rules
+) -> Settled | StayHere | HoldHere | GiveBack:
     """Decide what becomes of a job after its attempt."""
     policy = record.job_type.policy
     decision = decide(
@@ -98,6 +110,8 @@ def settle(record: JobRecord, attempted: Attempted, rules: Rules) -> Settled | H
     )
     if isinstance(decision, HoldHere | GiveBack):
         return decision
+    if isinstance(decision, ComeBack) and rules.ordered:
+        return settling.stay_here(record, decision, rules, attempted)
     return settling.settled(record, decision, rules, attempted.ended, attempted)
 
 
@@ -124,3 +138,14 @@ def _raw(message: Message, assignment: Assignment, lane: Lane) -> RawRecord:
         timestamp,
         assignment,
     )
+
+
+@cache
+def nobodys() -> JobType[..., ..., Any, Any]:
+    """Give what stands for a job type that this worker does not know; it has no handler."""
+    return Pipeline("nobody").declare("nobody", _NoArguments)
+
+
+@dataclass(frozen=True, slots=True)
+class _NoArguments:
+    """The arguments of a job type that is not known are not read."""

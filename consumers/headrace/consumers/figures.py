@@ -73,6 +73,10 @@ class LaneFigures(MemberFigures):
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By job type and reason."""
     process_deaths: int = 0
+    misplaced: int = 0
+    """Jobs of an ordered queue that lay on another partition than their key belongs to."""
+    parked: int = 0
+    """Heads of an ordered queue that wait in place now."""
     durations: dict[str, Histogram] = field(default_factory=dict)
     """Seconds of attempts, by job type."""
     waits: Histogram = field(default_factory=lambda: Histogram(WAIT_BUCKETS))

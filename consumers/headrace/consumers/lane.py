@@ -10,18 +10,20 @@ Executors get jobs from the slots and put results into a queue; they touch nothi
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from confluent_kafka import Message
 
-from headrace.consumers import attempt_log, execution
+from headrace.consumers import attempt_log, execution, settling
 from headrace.consumers.clock import now_ms
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.held import Held
 from headrace.consumers.isolation import Isolation, Suspects
 from headrace.consumers.member import MakeConsumer, Member
+from headrace.consumers.ordering.lane_order import LaneOrder
+from headrace.consumers.ordering.parked import resumed
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere
 from headrace.consumers.owned import OwnedPartition, Place
 from headrace.consumers.partitions import Partitions
@@ -29,7 +31,7 @@ from headrace.consumers.recent import RecentJobs
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
 from headrace.consumers.seldom import Seldom
-from headrace.consumers.settled import Rules, Settled
+from headrace.consumers.settled import Rules, Settled, StayHere
 from headrace.consumers.slots import LaneBuffer, Slots
 from headrace.consumers.transition_log import TransitionLog
 
@@ -94,6 +96,8 @@ class LaneThread:
         self._held = Held()
         self._gates: set[OwnedPartition] = set()
         self._suspects = Suspects(isolation, self.report_isolated, in_children=in_children)
+        self._order = LaneOrder(self._partition_count, figures) if rules.ordered else None
+        self._counted_at: tuple[int, int] = (-1, 0)
         self._holding = Seldom(_LOG)
         self._recent = RecentJobs()
         self._member: Member | None = None
@@ -141,14 +145,16 @@ class LaneThread:
 
     def drain(self, places: Sequence[Place]) -> None:
         """Let what runs on these partitions end, within the drain budget; the others go on."""
-        left_over = self._withdraw(places)
         owned = [self.partitions.owned[p] for p in places if p in self.partitions.owned]
+        not_running: Counter[Place] = Counter()
         deadline = time.monotonic() + self._drain_budget
-        while (
-            any(each.ledger.running > left_over.get(each.place, 0) for each in owned)
-            and time.monotonic() < deadline
-            and not self._at_once.is_set()
-        ):
+        while True:
+            # Again and again: a job that ends by waiting in place is left to the next owner.
+            not_running.update(self._withdraw(places))
+            if not any(each.ledger.running > not_running[each.place] for each in owned):
+                return
+            if time.monotonic() >= deadline or self._at_once.is_set():
+                return
             self.turn(poll=False)
             self._await_room(_BUSY)
 
@@ -188,10 +194,30 @@ class LaneThread:
                 case Settled():
                     self._recorder.add(settled)
                     attempt_log.tell(settled)
+                    self._follow(record, settled)
+                case StayHere():
+                    self._stay(settled)
                 case HoldHere(error):
                     self._hold(record, error.message)
                 case GiveBack():
                     pass
+
+    def _follow(self, record: JobRecord, settled: Settled) -> None:
+        """In an ordered queue the next of the key may go on."""
+        owned = self._owner_of(record)
+        if self._order is not None and owned is not None:
+            self._offer_when_due(self._order.ended(record, owned, settled))
+
+    def _stay(self, stays: StayHere) -> None:
+        owned = self._owner_of(stays.record)
+        if owned is None:
+            self.figures.fenced += 1
+            return
+        assert self._order is not None
+        self.figures.settled(stays.told)
+        self._recorder.announce(stays.told)
+        attempt_log.tell(stays.told)
+        self._order.park(stays, owned)
 
     def _hold(self, record: JobRecord, why: str) -> None:
         self._holding.warn("a job waits in place", job=record.headers.job_id, why=why)
@@ -210,6 +236,10 @@ class LaneThread:
         if left > 0:
             self._held.push(record, time.monotonic() + left / 1000)
         return left > 0
+
+    def _offer_when_due(self, records: Iterable[JobRecord]) -> None:
+        clock = time.time_ns() // 1_000_000
+        self._offer(record for record in records if not self._hold_until_due(record, clock))
 
     def _announce(self) -> None:
         now = time.monotonic()
@@ -254,10 +284,13 @@ class LaneThread:
     def _room(self) -> int:
         in_bytes = self.buffer.bytes + self._held.bytes + self._suspects.bytes
         in_bytes += sum(owned.gated_bytes for owned in self._gates) + self._recorder.waiting_bytes
+        if self._order is not None:
+            in_bytes += self._order.waiting_bytes
         if in_bytes >= self._buffer_bytes:
             return 0
         gated = sum(len(owned.gated) for owned in self._gates)
-        return BUFFER - len(self.buffer) - len(self._held) - len(self._suspects) - gated
+        in_line = self._order.waiting if self._order is not None else 0
+        return BUFFER - len(self.buffer) - len(self._held) - len(self._suspects) - gated - in_line
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""
@@ -312,7 +345,12 @@ class LaneThread:
             received = execution.receive(message, owned.assignment, self.rules, self._recent, now)
             if isinstance(received, Settled):
                 self._recorder.add(received)
-            elif not self._hold_until_due(received, now):
+                continue
+            if owned.standing.parked:
+                received = _resumed(received, owned)
+            if self._order is not None and not self._order.enter(received):
+                continue
+            if not self._hold_until_due(received, now):
                 ready.append(received)
         return ready
 
@@ -325,7 +363,7 @@ class LaneThread:
                 continue
             if not owned.may_start(record):
                 self._gates.add(owned)
-            elif not self._suspects.takes(record, owned):
+            elif not self._goes_apart(record, owned):
                 ready.append(record)
         if ready:
             self._slots.offer(self.buffer, ready)
@@ -333,9 +371,15 @@ class LaneThread:
     def _let_through(self) -> None:
         """Start what a commit has allowed meanwhile, and see that the next one is not late."""
         urgent = self._suspects.step()
+        if self._order is not None:
+            following, noting = self._order.step()
+            self._offer_when_due(following)
+            parked = (len(each.standing.parked) for each in self.partitions.owned.values())
+            self.figures.parked = sum(parked)
+            urgent = urgent or noting
         for owned in list(self._gates):
             through = [
-                record for record in owned.let_through() if not self._suspects.takes(record, owned)
+                record for record in owned.let_through() if not self._goes_apart(record, owned)
             ]
             if through:
                 self._slots.offer(self.buffer, through)
@@ -344,6 +388,15 @@ class LaneThread:
             urgent = urgent or owned.runs_short
         if urgent:
             self._recorder.commits.soon()
+
+    def _goes_apart(self, record: JobRecord, owned: OwnedPartition) -> bool:
+        """Take what needs no slot: a job to isolate, or one that nobody here can run."""
+        if record.job_type.function is None:
+            record.assignment.started += 1
+            unknown = settling.unknown_here(record.headers, self.rules, now_ms())
+            self._results.append((record, unknown))
+            return True
+        return self._suspects.takes(record, owned)
 
     def _owner_of(self, record: JobRecord) -> OwnedPartition | None:
         owned = self.partitions.owned.get((self.rules.lane.topic, record.partition))
@@ -370,8 +423,28 @@ class LaneThread:
         for record in (*taken, *held, *isolated, *gated):
             place = (topic, record.partition)
             counts[place] = counts.get(place, 0) + 1
+        if self._order is not None:
+            for place in wanted:
+                in_line = self._order.withdraw(drop, place[1])
+                counts[place] = counts.get(place, 0) + in_line
         return counts
+
+    def _partition_count(self) -> int:
+        """Ask once for each change of what is owned."""
+        assert self._member is not None
+        changes = self.figures.assigned
+        if self._counted_at[0] != changes:
+            self._counted_at = (changes, self._member.partition_count(self.rules.lane.topic))
+        return self._counted_at[1]
 
     def _close_gate(self, owned: OwnedPartition) -> list[JobRecord]:
         self._gates.discard(owned)
         return owned.withdraw()
+
+
+def _resumed(record: JobRecord, owned: OwnedPartition) -> JobRecord:
+    """A head that was parked goes on where it was, not where its record began."""
+    parked = owned.standing.parked.get(record.offset)
+    if parked is None:
+        return record
+    return record._replace(headers=resumed(record.headers, parked))

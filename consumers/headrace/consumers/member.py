@@ -128,6 +128,14 @@ class Member:
         """Fetch again."""
         self._consumer.resume([each.position() for each in owned])
 
+    def partition_count(self, topic: str) -> int:
+        """Ask how many partitions a topic has; 0 if the broker does not tell within 5 s."""
+        try:
+            return len(self._consumer.list_topics(topic, timeout=5).topics[topic].partitions)
+        except KafkaException as error:
+            self._errors.warn("a topic's partitions are not told", topic=topic, error=str(error))
+            return 0
+
     def leave(self) -> None:
         """Drain, commit and give up everything, and leave the group."""
         if not self._recorder.trusts_membership:

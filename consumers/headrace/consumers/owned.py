@@ -2,14 +2,16 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from confluent_kafka import TopicPartition
 
 from headrace.consumers.commit import Commit
 from headrace.consumers.ledger import PartitionLedger
+from headrace.consumers.ordering.parked import ParkedKey
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.standing import Standing
 from headrace.consumers.window import Window
@@ -42,8 +44,12 @@ class OwnedPartition:
     """The offset below which the broker knows that jobs may have been started."""
     noted_alone: int | None = None
     """The suspect of which the broker knows that it runs alone."""
-    _told: tuple[int, int | None] = (0, None)
-    """Both of these as the last commit says them."""
+    parkings: int = 0
+    """How often a head was parked."""
+    parkings_known: int = 0
+    """How many of these the broker knows of."""
+    _told: tuple[int, int | None, int] = (0, None, 0)
+    """What the last commit says of these three."""
 
     @property
     def place(self) -> Place:
@@ -97,22 +103,43 @@ class OwnedPartition:
 
     # -- commits ---------------------------------------------------------------------------------
 
-    def commit(self, handing_over: Iterable[int] = (), *, renew: bool = False) -> Commit | None:
+    def commit(self, handing_over: Collection[int] = (), *, renew: bool = False) -> Commit | None:
         """Make the next commit, with the window as wide as it should be; see `PartitionLedger`."""
-        if self.standing.opened:
+        standing = self.standing
+        if standing.opened:
             self._widen()
-        commit = self.ledger.commit(handing_over, renew=renew)
+        standing.leaving = handing_over
+        try:
+            commit = self.ledger.commit(handing_over, renew=renew)
+        finally:
+            standing.leaving = ()
         if commit is not None:
-            standing = self.standing
             end = standing.window_end if standing.opened else 0
-            self._told = (end, standing.lone.offset if standing.lone else None)
+            alone = standing.lone.offset if standing.lone else None
+            self._told = (end, alone, self.parkings)
         return commit
 
     def committed(self, commit: Commit) -> None:
         """Say that the broker has a commit, with everything that it says."""
+        for offset in commit.handed_over:
+            self.standing.parked.release(offset)
         self.ledger.committed(commit)
-        window_end, self.noted_alone = self._told
+        window_end, self.noted_alone, self.parkings_known = self._told
         self.allowed = max(self.allowed, window_end)
+
+    def finish(self, offset: int) -> None:
+        """Say that a job has its outcome, and that it is stored."""
+        self.ledger.finish(offset)
+        if self.standing.parked:
+            self.standing.parked.release(offset)
+
+    def park(self, parked: ParkedKey) -> bool:
+        """Note that a head waits in place; False if there is no room for it now."""
+        if not self.standing.parked.park(parked):
+            return False
+        self.parkings += 1
+        self.ledger.touch()
+        return True
 
     def commit_failed(self, commit: Commit) -> None:
         """Say that a commit surely did not land."""
@@ -121,7 +148,7 @@ class OwnedPartition:
     def open_for_what_waits(self) -> None:
         """Let the next commit's window cover all that waits at the gate."""
         if self.gated:
-            self._reach(self.gated[-1].offset + 1)
+            self._reach(max(record.offset for record in self.gated) + 1)
 
     def close_standing(self) -> None:
         """The next commit is the last one, and says that nobody died."""
@@ -138,8 +165,9 @@ class OwnedPartition:
         if not self.gated:
             self._reach(self.ledger.position + room)
             return
-        taken = min(room, len(self.gated))
-        self._reach(self.gated[taken - 1].offset + 1 + room - taken)
+        # Not in order of their offsets in an ordered queue, nor when some were held.
+        first = [record.offset for record in islice(self.gated, room)]
+        self._reach(max(first) + 1 + room - len(first))
 
     def _reach(self, end: int) -> None:
         """Never back: what was let through may start at any time."""

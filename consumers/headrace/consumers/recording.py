@@ -144,7 +144,7 @@ class Recorder:
             self._figures.fenced += 1
             return
         place = (assignment.topic, assignment.partition)
-        self._partitions.owned[place].ledger.finish(offset)
+        self._partitions.owned[place].finish(offset)
 
     def _finish(self, stored: Iterable[Settled]) -> None:
         for settled in stored:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from headrace.consumers.records import Assignment
+from headrace.consumers.records import Assignment, JobRecord
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.retry import Retry
@@ -26,6 +26,8 @@ class Rules:
     timeout: timedelta = timedelta(minutes=5)
     grace: timedelta = timedelta(hours=1)
     chance: random.Random = field(default_factory=random.Random)
+    ordered: bool = False
+    """Whether retries wait in place, so that each key keeps its order."""
 
 
 class HandOver(NamedTuple):
@@ -51,3 +53,17 @@ class Settled(NamedTuple):
     """When the job was due on its lane, in epoch milliseconds; 0 when it was not run."""
     announcement: bool = False
     """Whether this only tells of a job that still runs, and finishes nothing."""
+
+
+class StayHere(NamedTuple):
+    """A job of an ordered queue that comes back without leaving its lane.
+
+    Attributes:
+        record: The job as it is tried next: its attempt, step, due time and history.
+        due: When, in epoch milliseconds.
+        told: What to tell of it; it finishes nothing.
+    """
+
+    record: JobRecord
+    due: int
+    told: Settled

@@ -17,7 +17,7 @@ from headrace.consumers.outcomes import (
 )
 from headrace.consumers.records import JobRecord, RawRecord
 from headrace.consumers.retry import decide
-from headrace.consumers.settled import HandOver, Rules, Settled
+from headrace.consumers.settled import HandOver, Rules, Settled, StayHere
 from headrace.pipeline.topology import tier_for
 from headrace.schemas.headers import JobHeaders, PastAttempt
 from headrace.schemas.ids import foreign_job_id
@@ -45,6 +45,28 @@ def settled(
             transition, handover = _bury(record, reason, error, rules, now)
         case _:
             raise AssertionError(f"{decision} settles nothing")
+    return _measured(record, transition, handover, attempted)
+
+
+def stay_here(
+    record: JobRecord, decision: ComeBack, rules: Rules, attempted: Attempted
+) -> StayHere:
+    """Let a job of an ordered queue come back without leaving its lane."""
+    now = attempted.ended
+    transition, following = _coming_back(record, decision, rules, now)
+    told = _measured(record, transition, None, attempted)._replace(
+        transition=transition._replace(started=attempted.started, ended=attempted.ended),
+        announcement=True,
+    )
+    return StayHere(record._replace(headers=following), decision.due, told)
+
+
+def _measured(
+    record: JobRecord,
+    transition: Transition,
+    handover: HandOver | None,
+    attempted: Attempted | None,
+) -> Settled:
     if attempted is None:
         return Settled(record.assignment, record.offset, transition, handover)
     if handover is not None:
@@ -96,6 +118,18 @@ def bury_empty(raw: RawRecord, job: JobHeaders, rules: Rules, now: int) -> Settl
 
 def send_round_or_bury(raw: RawRecord, job: JobHeaders, rules: Rules, now: int) -> Settled:
     """A job of a type that this worker does not know: another may, for as long as the grace."""
+    attempted = unknown_here(job, rules, now)
+    decision = decide(job, rules.retry, attempted, rules.chance, grace=rules.grace)
+    if isinstance(decision, Bury):
+        transition, handover = _bury(raw, decision.reason, decision.error, rules, now, job)
+    else:
+        assert isinstance(decision, ComeBack)
+        transition, handover = _send_round(raw, job, decision, rules, now)
+    return Settled(raw.assignment, raw.offset, transition, handover)
+
+
+def unknown_here(job: JobHeaders, rules: Rules, now: int) -> Attempted:
+    """Say that this worker has no handler for a job."""
     known = ", ".join(sorted(rules.job_types)) or "none"
     error = ErrorInfo(
         (),
@@ -103,24 +137,13 @@ def send_round_or_bury(raw: RawRecord, job: JobHeaders, rules: Rules, now: int) 
         f"no handler for job type {job.job_type!r} in this worker (it knows: {known}); "
         "deploy a worker that has it, or correct the producer",
     )
-    attempted = Attempted(UnknownToWorker(error), now, now)
-    decision = decide(job, rules.retry, attempted, rules.chance, grace=rules.grace)
-    if isinstance(decision, Bury):
-        transition, handover = _bury(raw, decision.reason, error, rules, now, job)
-    else:
-        assert isinstance(decision, ComeBack)
-        transition, handover = _send_round(raw, job, decision, rules, now)
-    return Settled(raw.assignment, raw.offset, transition, handover)
+    return Attempted(UnknownToWorker(error), now, now)
 
 
 def _come_back(
     record: JobRecord, decision: ComeBack, rules: Rules, now: int
 ) -> tuple[Transition, HandOver]:
-    job = record.headers
-    error = decision.error
-    past = _past_of(job, decision, now)
-    attempt = job.attempt + 1 if decision.counted else job.attempt
-    following = job.next_step(due=decision.due, attempt=attempt, past=past)
+    transition, following = _coming_back(record, decision, rules, now)
     tier = tier_for(timedelta(milliseconds=max(0, decision.due - now)))
     handover = HandOver(
         "retry" if decision.counted else "wait",
@@ -129,8 +152,18 @@ def _come_back(
         record.payload,
         following.encode(),
     )
-    transition = transition_of(job, record, decision.state, rules, now, error)
-    return transition._replace(due=decision.due, step=following.step), handover
+    return transition, handover
+
+
+def _coming_back(
+    record: JobRecord, decision: ComeBack, rules: Rules, now: int
+) -> tuple[Transition, JobHeaders]:
+    job = record.headers
+    past = _past_of(job, decision, now)
+    attempt = job.attempt + 1 if decision.counted else job.attempt
+    following = job.next_step(due=decision.due, attempt=attempt, past=past)
+    transition = transition_of(job, record, decision.state, rules, now, decision.error)
+    return transition._replace(due=decision.due, step=following.step), following
 
 
 def _bury(

@@ -16,13 +16,18 @@ The streak ends when the commit point has passed the window. An owner that lost 
 dying takes its own partition back without a death counted.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+import structlog
 
 from headrace.consumers import extras
 from headrace.consumers.commit_metadata import CommitMetadata, State
 from headrace.consumers.extras import Extras, ExtrasError, LoneNote
+from headrace.consumers.ordering.parked import ParkedError, ParkedHeads
 
+_LOG = structlog.get_logger("headrace.standing")
 SUSPECT_FROM: Final = 2
 """Deaths in a row from which the jobs of the window are suspects."""
 BLAMED_FROM: Final = 2
@@ -42,7 +47,8 @@ class Standing:
         suspects_until: The end of that window: an offset.
         window_end: The offset below which jobs may have been started.
         lone: The suspect that runs alone now, or did when a former owner died.
-        parked: Bytes of the parked keys, as a function of the committed offset.
+        parked: The heads of an ordered queue that wait in place.
+        leaving: Offsets that are handed over with the commit that is being made.
     """
 
     transactional_id: str = ""
@@ -51,7 +57,8 @@ class Standing:
     suspects_until: int = 0
     window_end: int = 0
     lone: LoneNote | None = None
-    parked: bytes = b""
+    parked: ParkedHeads = field(default_factory=ParkedHeads)
+    leaving: Collection[int] = ()
 
     def at(self, offset: int) -> CommitMetadata:
         """Give what a commit of this offset says."""
@@ -62,8 +69,15 @@ class Standing:
             streak,
             max(0, reach - offset),
             self.transactional_id,
-            extra=extras.encode(Extras(self._lone_above(offset), self.parked), offset),
+            extra=self._extra(offset),
         )
+
+    def _extra(self, offset: int) -> bytes:
+        parked = b""
+        if self.parked:
+            self.parked.forget_below(offset, self.leaving)
+            parked = self.parked.encode(offset, self.leaving)
+        return extras.encode(Extras(self._lone_above(offset), parked), offset)
 
     def is_suspect(self, offset: int) -> bool:
         """Whether a job may have killed its worker and must run alone."""
@@ -96,8 +110,9 @@ def judged(found: CommitMetadata | None, offset: int, end: int, mine: str) -> St
         return Standing(mine)
     before = _extras_of(found, offset)
     reach = min(offset + found.window, end)
+    parked = _parked(before, offset)
     if reach <= offset:
-        return Standing(mine, parked=before.parked)
+        return Standing(mine, parked=parked)
     died = found.state is State.OPEN and found.transactional_id != mine
     streak = min(found.streak + died, _MOST_STREAK)
     lone = before.lone
@@ -109,7 +124,7 @@ def judged(found: CommitMetadata | None, offset: int, end: int, mine: str) -> St
         suspects_until=reach if streak else 0,
         window_end=reach,
         lone=lone,
-        parked=before.parked,
+        parked=parked,
     )
 
 
@@ -119,3 +134,16 @@ def _extras_of(found: CommitMetadata, offset: int) -> Extras:
     except ExtrasError:
         # A newer release wrote it. Its suspects run as usual once more; nothing is skipped.
         return Extras()
+
+
+def _parked(before: Extras, offset: int) -> ParkedHeads:
+    try:
+        return ParkedHeads.decode(before.parked, offset)
+    except ParkedError as error:
+        _LOG.error(
+            "notes of parked heads cannot be read: these jobs go on with the attempts that their "
+            "records name",
+            offset=offset,
+            error=str(error),
+        )
+        return ParkedHeads()

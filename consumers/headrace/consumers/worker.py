@@ -218,6 +218,7 @@ class Worker:
             Retry(max_attempts=settings.max_retries),
             settings.job_timeout,
             chance=random.Random(),
+            ordered=self.pipeline.queues[lane.queue].ordered,
         )
         return LaneThread(
             rules,

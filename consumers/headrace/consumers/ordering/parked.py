@@ -104,6 +104,14 @@ class ParkedHeads:
         if self._heads.pop(offset, None) is not None:
             self._rest = None
 
+    def forget_below(self, commit_offset: int, leaving: Collection[int] = ()) -> None:
+        """Forget heads that the commit point has passed: their records are gone from the log.
+
+        Not those that leave with the commit itself, as it may fail.
+        """
+        for offset in [at for at in self._heads if at < commit_offset and at not in leaving]:
+            self.release(offset)
+
     def encode(self, commit_offset: int, leaving: Collection[int] = ()) -> bytes:
         """Write the notes for a commit of this offset; empty when nothing is parked.
 
