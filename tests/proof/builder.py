@@ -230,6 +230,7 @@ class JobStory:
         self.due = self.run.now + wait
         self.told("retrying", worker, error=error)
         self.attempt += bool(error)
+        self.step += 1
         return self
 
     def dies(self, worker: int, reason: str = "exhausted") -> "JobStory":

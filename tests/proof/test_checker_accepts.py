@@ -117,6 +117,15 @@ def test_jobs_of_one_key_run_in_turn_with_retries_in_place(run: Run) -> None:
     assert run.check().reexecuted == 1  # the clean job's
 
 
+def test_a_job_that_dies_after_waits_in_place_is_many_steps_on(run: Run) -> None:
+    clean(run)
+    job = run.job("a", lane=TURNS, key="k", seq=0)
+    job.runs(WORKER, What.RAISE).waits_in_place(WORKER, 100)
+    run.wait(100)
+    job.runs(WORKER, What.RAISE).dies(WORKER)
+    accepted(run)
+
+
 def test_a_repeated_attempt_in_place_counts_its_due_time_from_either_failure(run: Run) -> None:
     job = run.job("a", lane=TURNS, key="k", seq=0)
     job.runs(WORKER, What.RAISE).waits_in_place(WORKER, 500)

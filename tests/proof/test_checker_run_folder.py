@@ -1,5 +1,6 @@
 """What the runner writes into a run folder is what the checker reads."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,24 @@ def test_an_empty_list_of_faults_is_told_apart_from_a_missing_one(tmp_path: Path
         folder.faults()
     folder.begin_faults()
     assert folder.faults() == []
+
+
+def test_threads_that_begin_a_log_together_lose_no_line(tmp_path: Path) -> None:
+    for number in range(20):
+        folder = RunFolder(tmp_path / str(number))
+        log = ExecutionLog(folder.path)
+        begin = threading.Barrier(8)
+
+        def write(log: ExecutionLog = log, begin: threading.Barrier = begin) -> None:
+            begin.wait()
+            log.write(EVENT)
+
+        threads = [threading.Thread(target=write) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert list(folder.executions()) == [EVENT] * 8
 
 
 def test_a_line_that_was_cut_is_an_error_that_names_file_and_line(tmp_path: Path) -> None:

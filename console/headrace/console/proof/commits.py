@@ -3,7 +3,8 @@
 A record is done when its outcome is stored:
 
 - on a lane: a transition of a final state, or `duplicate`, that names its offset; or the record
-  that follows it (same job, next step) on a delay tier or in a dead-letter topic;
+  that follows it (same job, next step; in an ordered queue, where each wait in place is a step
+  too, any later one) on a delay tier or in a dead-letter topic;
 - on a delay tier: the record that follows it, on a lane, a tier or in a dead-letter topic.
 
 A transition `retrying` or `dead` alone is not enough: the job itself must lie somewhere.
@@ -123,7 +124,12 @@ def _done(job: Job) -> Iterator[tuple[TopicRecord, int]]:
     anywhere = _first_by_step([*job.lane, *job.tiers, *job.dead])
     for record in job.lane:
         outcome = told.get((record.topic, record.partition, record.offset), _NEVER)
-        yield record, min(outcome, away.get((record.generation, record.step + 1), _NEVER))
+        left = (
+            min((at for (_, step), at in away.items() if step > record.step), default=_NEVER)
+            if job.ordered
+            else away.get((record.generation, record.step + 1), _NEVER)
+        )
+        yield record, min(outcome, left)
     for record in job.tiers:
         yield record, anywhere.get((record.generation, record.step + 1), _NEVER)
 

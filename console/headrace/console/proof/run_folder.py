@@ -167,10 +167,12 @@ class ExecutionLog:
         os.write(self._file, f"{tsv_line(event)}\n".encode())
 
     def _open(self) -> None:
-        self._pid = os.getpid()
-        path = self.folder / EXECUTIONS / f"{self._pid}.tsv"
+        pid = os.getpid()
+        path = self.folder / EXECUTIONS / f"{pid}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Last: another thread that sees it writes at once. Two may open the same file; no matter.
+        self._pid = pid
 
 
 # -- lines ---------------------------------------------------------------------------------------
