@@ -1,0 +1,103 @@
+"""What groups have committed, asked from outside without joining them, and how far they have to go."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaException,
+    TopicPartition,
+)
+
+from headrace.console.proof.records import Committed, Place
+from headrace.pipeline.kafka import make_admin
+from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.topics.api import LATEST
+from headrace.pipeline.topology import TIERS
+
+_ANSWER: Final = 10.0
+_PATIENCE: Final = 60.0
+"""Seconds that a snapshot waits for a broker that is just coming back."""
+
+
+class Offsets:
+    """The offsets of a run's lanes and tiers. Thread-safe.
+
+    Args:
+        kafka: Where they are.
+        pipeline: Of the run.
+    """
+
+    def __init__(self, kafka: KafkaSettings, pipeline: Pipeline) -> None:
+        self._admin = make_admin(kafka)
+        topology = pipeline.topology
+        self._lanes = tuple(lane.topic for lane in topology.lanes())
+        self._scheduler = topology.scheduler_group
+        self._tiers = tuple(topology.tier(tier) for tier in TIERS)
+
+    def snapshot(self) -> dict[Place, Committed]:
+        """What the lanes' groups have committed, metadata included, transactions under way not.
+
+        Raises:
+            KafkaException: Kafka does not answer for a minute.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._committed(self._lanes)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def remaining(self) -> dict[Place, int]:
+        """How many records each lane's and tier's partition has that are not committed.
+
+        Raises:
+            KafkaException: Kafka does not answer.
+        """
+        committed = self._committed((*self._lanes, self._scheduler))
+        ends = self._ends()
+        return {
+            place: end - max(committed[place].offset if place in committed else 0, 0)
+            for place, end in ends.items()
+        }
+
+    def _committed(self, groups: Sequence[str]) -> dict[Place, Committed]:
+        asked = [
+            self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], require_stable=False, request_timeout=_ANSWER
+            )
+            for group in groups
+        ]
+        found: dict[Place, Committed] = {}
+        for answer in asked:
+            for group in answer.values():
+                found |= _places(group.result().topic_partitions)
+        return found
+
+    def _ends(self) -> Mapping[Place, int]:
+        topics = self._admin.list_topics(timeout=_ANSWER).topics
+        wanted = {
+            TopicPartition(name, number): LATEST
+            for name in (*self._lanes, *self._tiers)
+            for number in topics[name].partitions
+        }
+        answers = self._admin.list_offsets(
+            wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ANSWER
+        )
+        return {
+            (place.topic, place.partition): answer.result().offset
+            for place, answer in answers.items()
+        }
+
+
+def _places(found: Sequence[TopicPartition]) -> dict[Place, Committed]:
+    return {
+        (each.topic, each.partition): Committed(max(each.offset, -1), each.metadata or "")
+        for each in found
+        if each.error is None
+    }
