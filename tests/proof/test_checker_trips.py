@@ -141,6 +141,12 @@ def started_by_a_zombie(run: Run) -> None:
     job.runs(OTHER).succeeds(OTHER).runs(WORKER)
 
 
+def started_by_a_zombie_before_its_owner_told(run: Run) -> None:
+    job = run.job("a")
+    run.fault(WORKER, Kind.STOP_CONT)
+    job.starts(OTHER).starts(WORKER).ends(OTHER).succeeds(OTHER)
+
+
 def both_copies_of_a_release(run: Run) -> None:
     job = run.job("a", delay=100).released()
     double = job.copied(LANE)
@@ -311,7 +317,8 @@ STORIES: dict[str, tuple[Story, ...]] = {
     "reexecution_bound_violations": (
         again_without_a_fault, again_after_a_fault_of_another, again_although_it_was_committed,
         again_although_it_was_in_the_map, again_before_the_fault,
-        started_after_the_fault_was_over, started_by_a_zombie, both_copies_of_a_release,
+        started_after_the_fault_was_over, started_by_a_zombie,
+        started_by_a_zombie_before_its_owner_told, both_copies_of_a_release,
     ),
     "order_violations": (
         a_later_job_first, a_later_job_during_the_former, a_later_job_between_two_attempts,

@@ -21,7 +21,9 @@ same success told twice is none (a job that ran again after a kill tells it agai
   one, in one transaction with its commit. Several dead letters count here only when they are of
   different workers; those of one worker are `duplicates`.
 - final outcomes (transitions) that a worker stored for a job after another worker had started the
-  same turn of it, when the first had started it before. A worker that was stopped or cut off
+  same turn of it, when the first had started it before, and between the two a fault had hit the
+  first. (Without such a fault it is the other that started what was not its own: that is a
+  re-execution without a cause.) A worker that was stopped or cut off
   cannot know of its loss at once: what it stores until one session timeout after the fault's end
   counts as `late_outcomes`, not as a violation. It changes nothing: the outcome is true, and the
   offsets and hand-overs of that worker are refused.
@@ -30,7 +32,7 @@ Jobs without a promise (`unconfirmed.tsv`) count nowhere here.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from headrace.console.proof.dump import StoredTransition
@@ -130,44 +132,46 @@ class _Late(NamedTuple):
 
 
 def _late(joined: Joined) -> Iterator[tuple[Job, _Late]]:
-    hiding = [fault for fault in joined.faults if fault.kind in _HIDES_A_LOSS]
     patience = int(joined.info.session_timeout_seconds * 1_000_000_000)
     for job in joined.accepted():
         if len({each.worker for each in job.executions}) < 2:
             continue
-        for late in _late_of(job):
-            excused = any(_excuses(fault, late, patience) for fault in hiding)
-            yield job, late._replace(excused=excused)
+        for told in job.transitions:
+            late = _late_one(job, told, joined.faults, patience)
+            if late is not None:
+                yield job, late
 
 
-def _late_of(job: Job) -> Iterator[_Late]:
-    turns = list(job.turns())
-    for told in job.transitions:
-        if told.state not in FINAL:
-            continue
-        loser, stored = pid_of(told.worker), told.appended * MS - job.ahead
-        owner = next(
-            (found for turn in turns if (found := _overtaken(turn, loser, stored, told))), 0
-        )
+def _late_one(
+    job: Job, told: StoredTransition, faults: Sequence[Fault], patience: int
+) -> _Late | None:
+    if told.state not in FINAL:
+        return None
+    loser, stored = pid_of(told.worker), told.appended * MS - job.ahead
+    hits = [fault for fault in faults if loser in fault.workers]
+    for turn in job.turns():
+        owner = _owner(turn, loser, stored, told, hits)
         if owner:
-            yield _Late(told, loser, owner, excused=False)
+            excused = any(_excuses(fault, stored, patience) for fault in hits)
+            return _Late(told, loser, owner, excused)
+    return None
 
 
-def _overtaken(turn: Sequence[Ran], loser: int, stored: int, told: StoredTransition) -> int:
-    """Give the worker that had started the turn after the loser and before the outcome came."""
-    if turn[0].execution.attempt != told.attempt:
-        return 0
+def _owner(
+    turn: Sequence[Ran], loser: int, stored: int, told: StoredTransition, hits: Sequence[Fault]
+) -> int:
+    """Give the worker that had started the turn after a fault of the loser, before its outcome."""
     mine = [ran.execution.start for ran in turn if ran.execution.worker == loser]
-    if not mine:
+    if turn[0].execution.attempt != told.attempt or not mine:
         return 0
-    others: Iterable[int] = (
-        ran.execution.worker
-        for ran in turn
-        if ran.execution.worker != loser and mine[-1] < ran.execution.start < stored
+    lost = min((fault.began_ns for fault in hits if mine[-1] < fault.ended_ns), default=stored)
+    others = (ran.execution for ran in turn if ran.execution.worker != loser)
+    return next((each.worker for each in others if max(lost, mine[-1]) < each.start < stored), 0)
+
+
+def _excuses(fault: Fault, stored: int, patience: int) -> bool:
+    return (
+        fault.kind in _HIDES_A_LOSS
+        and fault.began_ns < stored + MS
+        and stored <= fault.ended_ns + patience
     )
-    return next(iter(others), 0)
-
-
-def _excuses(fault: Fault, late: _Late, patience: int) -> bool:
-    stored = (late.transition.appended + 1) * MS
-    return late.loser in fault.workers and fault.began_ns <= stored <= fault.ended_ns + patience
