@@ -1,17 +1,19 @@
-"""The extra bytes of commit metadata: which job ran alone, and which keys are parked.
+"""The extra bytes of commit metadata: which job runs alone, who died with whom, who is parked.
 
 Sections one after the other, each a tag byte, a length and its bytes. Offsets are relative to the
 committed one. A section of an unknown tag makes the whole unreadable: rewriting it without that
 section would forget what a newer owner wrote.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from headrace.consumers.varint import VarintError, append_varint, read_varint
 
 _LONE: Final = 1
 _PARKED: Final = 2
+_DEATHS: Final = 3
 
 
 class ExtrasError(ValueError):
@@ -19,39 +21,32 @@ class ExtrasError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class LoneNote:
-    """Written before a suspect runs alone in its process.
-
-    Attributes:
-        offset: The suspect.
-        deaths: Workers that died while it ran alone.
-    """
-
-    offset: int
-    deaths: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Extras:
     """What stands in the extra bytes.
 
     Attributes:
-        lone: The suspect that runs alone, if one does.
+        lone: The offset of the suspect that runs alone, if one does; written before it starts.
+        deaths: Workers that died while a suspect ran alone, by its offset; each at least 1.
         parked: What `headrace.consumers.ordering` has written; empty without parked keys.
     """
 
-    lone: LoneNote | None = None
+    lone: int | None = None
+    deaths: Mapping[int, int] = field(default_factory=dict)
     parked: bytes = b""
 
 
 def encode(extras: Extras, offset: int) -> bytes:
-    """Write extras for a commit of this offset."""
+    """Write extras for a commit of this offset.
+
+    Raises:
+        VarintError: An offset lies below the committed one.
+    """
     out = bytearray()
     if extras.lone is not None:
-        body = bytearray()
-        append_varint(body, extras.lone.offset - offset)
-        append_varint(body, extras.lone.deaths)
-        _append(out, _LONE, bytes(body))
+        _append(out, _LONE, _varints((extras.lone - offset,)))
+    if extras.deaths:
+        pairs = sorted(extras.deaths.items())
+        _append(out, _DEATHS, _varints(n for at, deaths in pairs for n in (at - offset, deaths)))
     if extras.parked:
         _append(out, _PARKED, extras.parked)
     return bytes(out)
@@ -70,22 +65,41 @@ def decode(data: bytes, offset: int) -> Extras:
             tag = data[at]
             size, begin = read_varint(data, at + 1)
             at = begin + size
-            if tag not in (_LONE, _PARKED) or tag in found or at > len(data):
+            if tag not in (_LONE, _DEATHS, _PARKED) or tag in found or at > len(data):
                 raise ExtrasError(f"section {tag} of {size} bytes at byte {begin} is not ours")
             found[tag] = data[begin:at]
-        return Extras(_lone(found.get(_LONE), offset), found.get(_PARKED, b""))
+        return Extras(
+            _lone(found.get(_LONE), offset),
+            _deaths(found.get(_DEATHS, b""), offset),
+            found.get(_PARKED, b""),
+        )
     except VarintError as error:
         raise ExtrasError(f"extra bytes of offset {offset}: {error}") from error
 
 
-def _lone(body: bytes | None, offset: int) -> LoneNote | None:
+def _lone(body: bytes | None, offset: int) -> int | None:
     if body is None:
         return None
     delta, at = read_varint(body, 0)
-    deaths, at = read_varint(body, at)
     if at != len(body):
         raise ExtrasError(f"the lone note of offset {offset} has {len(body) - at} bytes too many")
-    return LoneNote(offset + delta, deaths)
+    return offset + delta
+
+
+def _deaths(body: bytes, offset: int) -> dict[int, int]:
+    deaths: dict[int, int] = {}
+    at = 0
+    while at < len(body):
+        delta, at = read_varint(body, at)
+        deaths[offset + delta], at = read_varint(body, at)
+    return deaths
+
+
+def _varints(numbers: Iterable[int]) -> bytes:
+    body = bytearray()
+    for number in numbers:
+        append_varint(body, number)
+    return bytes(body)
 
 
 def _append(out: bytearray, tag: int, body: bytes) -> None:

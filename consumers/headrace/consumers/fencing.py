@@ -20,6 +20,8 @@ _TIMEOUT: Final = 10.0
 """Seconds for one answer of the transaction coordinator."""
 _AT_ONCE: Final = 8
 """Owners that are fenced side by side."""
+_PAUSE: Final = 0.2
+"""Seconds between tries: each makes a client of its own."""
 _USELESS: Final = frozenset(
     {
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -33,8 +35,8 @@ class Fencing:
 
     Args:
         make_producer: Makes a producer with a transactional id.
-        patience: Seconds in which a coordinator that does not answer is asked again; a broker
-            that restarts takes 15.
+        patience: Seconds in which a coordinator that does not answer is asked again, for all
+            of them together; a broker that restarts takes 15.
     """
 
     def __init__(self, make_producer: Callable[[str], Producer], patience: float = 40.0) -> None:
@@ -50,8 +52,10 @@ class Fencing:
         if not ids:
             return
         _LOG.info("owners died: their transactions are fenced", transactional_ids=ids)
+        deadline = time.monotonic() + self._patience
         with ThreadPoolExecutor(min(len(ids), _AT_ONCE), "headrace-fencing") as pool:
-            for transactional_id, failure in zip(ids, pool.map(self._fence, ids), strict=True):
+            ended = pool.map(lambda each: self._fence(each, deadline), ids)
+            for transactional_id, failure in zip(ids, ended, strict=True):
                 if failure:
                     _LOG.warning(
                         "a dead owner could not be fenced: should it have left a transaction "
@@ -61,8 +65,8 @@ class Fencing:
                         reason=failure,
                     )
 
-    def _fence(self, transactional_id: str) -> str:
-        deadline = time.monotonic() + self._patience
+    def _fence(self, transactional_id: str, deadline: float) -> str:
+        """Fence one; gives why it could not be."""
         while True:
             try:
                 self._make_producer(transactional_id).init_transactions(_TIMEOUT)
@@ -70,5 +74,6 @@ class Fencing:
                 cause: KafkaError = error.args[0]
                 if cause.code() in _USELESS or cause.fatal() or time.monotonic() > deadline:
                     return str(cause.str())
+                time.sleep(_PAUSE)
             else:
                 return ""

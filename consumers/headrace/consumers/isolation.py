@@ -37,6 +37,7 @@ class Isolation:
         self.start = start
         self._lock = threading.Lock()
         self._holder: object = None
+        self._alone = False
 
     def enter(self, who: object, *, alone: bool) -> bool:
         """Ask for the place, again and again until it is given.
@@ -49,10 +50,10 @@ class Isolation:
         with self._lock:
             if self._holder is None:
                 self._holder = who
-                if alone:
-                    for pool in self._pools:
-                        pool.pause()
-        return self._holder is who and not (alone and any(pool.used for pool in self._pools))
+            if self._holder is not who:
+                return False
+            self._hold(alone=alone)
+        return not (alone and any(pool.used for pool in self._pools))
 
     def leave(self, who: object) -> None:
         """Give the place, or the wish for it, up."""
@@ -60,7 +61,16 @@ class Isolation:
             if self._holder is not who:
                 return
             self._holder = None
-            for pool in self._pools:
+            self._hold(alone=False)
+
+    def _hold(self, *, alone: bool) -> None:
+        if self._alone == alone:
+            return
+        self._alone = alone
+        for pool in self._pools:
+            if alone:
+                pool.pause()
+            else:
                 pool.resume()
 
 
@@ -70,6 +80,7 @@ class _Phase(Enum):
     NOTING = auto()
     """For the broker to know that it runs alone."""
     RUNNING = auto()
+    """Or blamed without being run; its result comes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +114,10 @@ class Suspects:
         self._in_children = in_children
         self._waiting: deque[_Suspect] = deque()
         self._current: _Suspect | None = None
+        self._noted: OwnedPartition | None = None
+        """The partition of which the broker may know that a job runs alone."""
+        self._asked = False
+        """Whether the place is wanted or held."""
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -128,9 +143,9 @@ class Suspects:
         """Go on with the current one; tells whether a commit must not wait for that."""
         current = self._current = self._current or self._next()
         if current is None:
-            return False
+            return self._asked and self._leave()
         if current.record.assignment.closed and current.phase is not _Phase.RUNNING:
-            self._drop()
+            self._current = None
         elif current.phase is _Phase.WAITING:
             self._begin(current)
         if current.phase is _Phase.NOTING:
@@ -147,9 +162,11 @@ class Suspects:
 
     def ended(self, record: JobRecord) -> None:
         """The result of a job has come: if it was the isolated one, the next may follow."""
-        if self._current is not None and self._current.record is record:
-            self._current.owned.standing.lone = None
-            self._drop()
+        current = self._current
+        if current is not None and current.record is record:
+            self._current = None
+            if current.owned is self._noted:
+                current.owned.note_alone(None)
 
     def withdraw(self, drop: Callable[[JobRecord], bool]) -> list[JobRecord]:
         """Take back those that have not been started."""
@@ -158,34 +175,47 @@ class Suspects:
         self._waiting = deque(each for each in self._waiting if not drop(each.record))
         if current is not None and current.phase is not _Phase.RUNNING and drop(current.record):
             taken.append(current.record)
-            self._drop()
+            self._current = None
+            if current.owned is self._noted:
+                current.owned.note_alone(None)
         self.bytes = sum(each.record.size for each in self._waiting)
         return taken
 
     def _next(self) -> _Suspect | None:
+        """The place, and the note, go on to the next one that must be alone on its partition."""
         if not self._waiting:
             return None
-        following = self._waiting.popleft()
+        following = self._waiting[0]
+        if self._noted is not None and not (following.alone and following.owned is self._noted):
+            return None
+        self._waiting.popleft()
         self.bytes -= following.record.size
         return following
 
-    def _drop(self) -> None:
-        """End with the current one; the place is kept for the next one that must be alone."""
-        assert self._current is not None
-        goes_on = self._current.alone and bool(self._waiting) and self._waiting[0].alone
-        self._current = None
-        if not goes_on:
-            self._isolation.leave(self)
+    def _leave(self) -> bool:
+        """Give the place up, once the broker knows that nothing runs alone any more.
+
+        Until then the death of this worker would be counted against a job that has ended.
+        """
+        noted = self._noted
+        if noted is not None and not noted.assignment.closed and noted.noted_alone is not None:
+            return True
+        self._noted = None
+        self._asked = False
+        self._isolation.leave(self)
+        return False
 
     def _begin(self, current: _Suspect) -> None:
         record, standing = current.record, current.owned.standing
         if standing.is_to_blame(record.offset):
             self._blame(current)
-        elif not self._isolation.enter(self, alone=current.alone):
             return
-        elif current.alone:
-            standing.note_alone(record.offset)
-            current.owned.ledger.touch()
+        self._asked = True
+        if not self._isolation.enter(self, alone=current.alone):
+            return
+        if current.alone:
+            self._noted = current.owned
+            current.owned.note_alone(record.offset)
             current.phase = _Phase.NOTING
         else:
             self._start(current)
@@ -207,10 +237,9 @@ class Suspects:
 
     def _blame(self, current: _Suspect) -> None:
         """Workers died with this job alone in them: it is charged without being run."""
-        lone = current.owned.standing.lone
-        assert lone is not None
+        deaths = current.owned.standing.deaths[current.record.offset]
         now = now_ms()
-        how = f"the worker, {lone.deaths} times with this job alone in it"
+        how = f"the worker, {deaths} times with this job alone in it"
         self._report(current.record, Attempted(Died(how, with_worker=True), now, now))
         current.phase = _Phase.RUNNING
         current.since = now

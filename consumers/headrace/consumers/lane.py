@@ -2,8 +2,7 @@
 
 The thread's turn, again and again:
 
-    take results → record them (hand over, publish, finish, commit) → poll → admit → let through the
-    gate → offer to slots
+    take results → record them (hand over, publish, finish, commit) → poll → admit → dispatch
 
 Executors get jobs from the slots and put results into a queue; they touch nothing else.
 """
@@ -11,19 +10,17 @@ Executors get jobs from the slots and put results into a queue; they touch nothi
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import Message
 
-from headrace.consumers import attempt_log, execution, settling
+from headrace.consumers import attempt_log, execution
 from headrace.consumers.clock import now_ms
+from headrace.consumers.dispatch import Dispatch
 from headrace.consumers.figures import LaneFigures
-from headrace.consumers.held import Held
-from headrace.consumers.isolation import Isolation, Suspects
+from headrace.consumers.isolation import Isolation
 from headrace.consumers.member import MakeConsumer, Member
-from headrace.consumers.ordering.lane_order import LaneOrder
-from headrace.consumers.ordering.parked import resumed
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere
 from headrace.consumers.owned import OwnedPartition, Place
 from headrace.consumers.partitions import Partitions
@@ -85,7 +82,17 @@ class LaneThread:
         self.rules = rules
         self.figures = figures
         self.partitions = partitions
-        self.buffer: LaneBuffer = slots.add_lane(rules.lane)
+        self._dispatch = Dispatch(
+            rules,
+            partitions,
+            slots,
+            isolation,
+            in_children=in_children,
+            report=self.report_isolated,
+            figures=figures,
+            partition_count=self._partition_count,
+        )
+        self.buffer: LaneBuffer = self._dispatch.buffer
         self._make_consumer = make_consumer
         self._recorder = recorder
         self._slots = slots
@@ -93,10 +100,6 @@ class LaneThread:
         self._buffer_bytes = buffer_bytes
         self._on_failure = on_failure
         self._results: deque[tuple[JobRecord, Attempted]] = deque()
-        self._held = Held()
-        self._gates: set[OwnedPartition] = set()
-        self._suspects = Suspects(isolation, self.report_isolated, in_children=in_children)
-        self._order = LaneOrder(self._partition_count, figures) if rules.ordered else None
         self._counted_at: tuple[int, int] = (-1, 0)
         self._holding = Seldom(_LOG)
         self._recent = RecentJobs()
@@ -139,9 +142,9 @@ class LaneThread:
         self._announce()
         self._recorder.step()
         if poll:
-            self._offer(self._admit(self._poll()))
-        self._offer(self._released())
-        self._let_through()
+            self._dispatch.take(self._admit(self._poll()))
+        if self._dispatch.step():
+            self._recorder.commits.soon()
 
     def drain(self, places: Sequence[Place]) -> None:
         """Let what runs on these partitions end, within the drain budget; the others go on."""
@@ -150,7 +153,7 @@ class LaneThread:
         deadline = time.monotonic() + self._drain_budget
         while True:
             # Again and again: a job that ends by waiting in place is left to the next owner.
-            not_running.update(self._withdraw(places))
+            not_running.update(self._dispatch.withdraw(places))
             if not any(each.ledger.running > not_running[each.place] for each in owned):
                 return
             if time.monotonic() >= deadline or self._at_once.is_set():
@@ -160,7 +163,7 @@ class LaneThread:
 
     def forget(self, places: Sequence[Place]) -> None:
         """Drop what waits of these partitions: they belong to another worker."""
-        self._withdraw(places)
+        self._dispatch.withdraw(places)
         for _, partition in places:
             self._recent.forget(partition)
 
@@ -188,13 +191,13 @@ class LaneThread:
         while self._results:
             record, attempted = self._results.popleft()
             self._announced.discard((record.partition, record.offset))
-            self._suspects.ended(record)
+            self._dispatch.ended(record)
             settled = execution.settle(record, attempted, self.rules)
             match settled:
                 case Settled():
                     self._recorder.add(settled)
                     attempt_log.tell(settled)
-                    self._follow(record, settled)
+                    self._dispatch.follow(record, settled)
                 case StayHere():
                     self._stay(settled)
                 case HoldHere(error):
@@ -202,44 +205,18 @@ class LaneThread:
                 case GiveBack():
                     pass
 
-    def _follow(self, record: JobRecord, settled: Settled) -> None:
-        """In an ordered queue the next of the key may go on."""
-        owned = self._owner_of(record)
-        if self._order is not None and owned is not None:
-            self._offer_when_due(self._order.ended(record, owned, settled))
-
     def _stay(self, stays: StayHere) -> None:
-        owned = self._owner_of(stays.record)
-        if owned is None:
+        """A job of an ordered queue failed, or waits, and its key with it."""
+        if not self._dispatch.stay(stays):
             self.figures.fenced += 1
             return
-        assert self._order is not None
         self.figures.settled(stays.told)
         self._recorder.announce(stays.told)
         attempt_log.tell(stays.told)
-        self._order.park(stays, owned)
 
     def _hold(self, record: JobRecord, why: str) -> None:
         self._holding.warn("a job waits in place", job=record.headers.job_id, why=why)
-        self._held.push(record, time.monotonic() + _HOLD)
-
-    def _released(self) -> list[JobRecord]:
-        """Take what was held and may start; by the clock too, which may have been set back."""
-        taken = self._held.take(time.monotonic())
-        if not taken:
-            return []
-        clock = time.time_ns() // 1_000_000
-        return [record for record in taken if not self._hold_until_due(record, clock)]
-
-    def _hold_until_due(self, record: JobRecord, clock: int) -> bool:
-        left = (record.headers.due or 0) - clock
-        if left > 0:
-            self._held.push(record, time.monotonic() + left / 1000)
-        return left > 0
-
-    def _offer_when_due(self, records: Iterable[JobRecord]) -> None:
-        clock = time.time_ns() // 1_000_000
-        self._offer(record for record in records if not self._hold_until_due(record, clock))
+        self._dispatch.hold(record, _HOLD)
 
     def _announce(self) -> None:
         now = time.monotonic()
@@ -247,7 +224,7 @@ class LaneThread:
             return
         self._next_announcement = now + _ANNOUNCE_AFTER / 2000
         old = now_ms() - _ANNOUNCE_AFTER
-        for record, started in (*self._slots.started(self.buffer), *self._suspects.running()):
+        for record, started in self._dispatch.running():
             where = (record.partition, record.offset)
             if started <= old and where not in self._announced:
                 self._announced.add(where)
@@ -274,23 +251,17 @@ class LaneThread:
     def _wait(self) -> float:
         if self._results or self._recorder.busy:
             return _BUSY
-        longest = _ACTIVE if self.buffer.running or self._suspects else _IDLE
-        return min(longest, self._held.seconds_left(time.monotonic()))
+        longest = _ACTIVE if self._dispatch.active else _IDLE
+        return min(longest, self._dispatch.seconds_left())
 
     def _await_room(self, seconds: float) -> None:
         self.buffer.room.wait(seconds)
         self.buffer.room.clear()
 
     def _room(self) -> int:
-        in_bytes = self.buffer.bytes + self._held.bytes + self._suspects.bytes
-        in_bytes += sum(owned.gated_bytes for owned in self._gates) + self._recorder.waiting_bytes
-        if self._order is not None:
-            in_bytes += self._order.waiting_bytes
-        if in_bytes >= self._buffer_bytes:
+        if self._dispatch.bytes + self._recorder.waiting_bytes >= self._buffer_bytes:
             return 0
-        gated = sum(len(owned.gated) for owned in self._gates)
-        in_line = self._order.waiting if self._order is not None else 0
-        return BUFFER - len(self.buffer) - len(self._held) - len(self._suspects) - gated - in_line
+        return BUFFER - self._dispatch.waiting
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""
@@ -325,9 +296,9 @@ class LaneThread:
 
     # -- admission -------------------------------------------------------------------------------
 
-    def _admit(self, messages: list[Message]) -> list[JobRecord]:
+    def _admit(self, messages: list[Message]) -> list[tuple[JobRecord, OwnedPartition]]:
         assert self._member is not None
-        ready: list[JobRecord] = []
+        admitted: list[tuple[JobRecord, OwnedPartition]] = []
         topic = self.rules.lane.topic
         now = time.time_ns() // 1_000_000
         for message in messages:
@@ -345,89 +316,9 @@ class LaneThread:
             received = execution.receive(message, owned.assignment, self.rules, self._recent, now)
             if isinstance(received, Settled):
                 self._recorder.add(received)
-                continue
-            if owned.standing.parked:
-                received = _resumed(received, owned)
-            if self._order is not None and not self._order.enter(received):
-                continue
-            if not self._hold_until_due(received, now):
-                ready.append(received)
-        return ready
-
-    def _offer(self, records: Iterable[JobRecord]) -> None:
-        """Give jobs to the slots, those that the broker knows may start; the others wait."""
-        ready: list[JobRecord] = []
-        for record in records:
-            owned = self._owner_of(record)
-            if owned is None:
-                continue
-            if not owned.may_start(record):
-                self._gates.add(owned)
-            elif not self._goes_apart(record, owned):
-                ready.append(record)
-        if ready:
-            self._slots.offer(self.buffer, ready)
-
-    def _let_through(self) -> None:
-        """Start what a commit has allowed meanwhile, and see that the next one is not late."""
-        urgent = self._suspects.step()
-        if self._order is not None:
-            following, noting = self._order.step()
-            self._offer_when_due(following)
-            parked = (len(each.standing.parked) for each in self.partitions.owned.values())
-            self.figures.parked = sum(parked)
-            urgent = urgent or noting
-        for owned in list(self._gates):
-            through = [
-                record for record in owned.let_through() if not self._goes_apart(record, owned)
-            ]
-            if through:
-                self._slots.offer(self.buffer, through)
-            if not owned.gated:
-                self._gates.discard(owned)
-            urgent = urgent or owned.runs_short
-        if urgent:
-            self._recorder.commits.soon()
-
-    def _goes_apart(self, record: JobRecord, owned: OwnedPartition) -> bool:
-        """Take what needs no slot: a job to isolate, or one that nobody here can run."""
-        if record.job_type.function is None:
-            record.assignment.started += 1
-            unknown = settling.unknown_here(record.headers, self.rules, now_ms())
-            self._results.append((record, unknown))
-            return True
-        return self._suspects.takes(record, owned)
-
-    def _owner_of(self, record: JobRecord) -> OwnedPartition | None:
-        owned = self.partitions.owned.get((self.rules.lane.topic, record.partition))
-        return owned if owned is not None and owned.assignment is record.assignment else None
-
-    def _withdraw(self, places: Sequence[Place]) -> dict[Place, int]:
-        """Take back what has not been started; count it by partition."""
-        topic = self.rules.lane.topic
-        wanted = set(places)
-
-        def drop(record: JobRecord) -> bool:
-            return (topic, record.partition) in wanted
-
-        taken = self._slots.withdraw(self.buffer, drop)
-        held = self._held.withdraw(drop)
-        isolated = self._suspects.withdraw(drop)
-        gated = [
-            record
-            for owned in list(self._gates)
-            if owned.place in wanted
-            for record in self._close_gate(owned)
-        ]
-        counts: dict[Place, int] = {}
-        for record in (*taken, *held, *isolated, *gated):
-            place = (topic, record.partition)
-            counts[place] = counts.get(place, 0) + 1
-        if self._order is not None:
-            for place in wanted:
-                in_line = self._order.withdraw(drop, place[1])
-                counts[place] = counts.get(place, 0) + in_line
-        return counts
+            else:
+                admitted.append((received, owned))
+        return admitted
 
     def _partition_count(self) -> int:
         """Ask once for each change of what is owned."""
@@ -436,15 +327,3 @@ class LaneThread:
         if self._counted_at[0] != changes:
             self._counted_at = (changes, self._member.partition_count(self.rules.lane.topic))
         return self._counted_at[1]
-
-    def _close_gate(self, owned: OwnedPartition) -> list[JobRecord]:
-        self._gates.discard(owned)
-        return owned.withdraw()
-
-
-def _resumed(record: JobRecord, owned: OwnedPartition) -> JobRecord:
-    """A head that was parked goes on where it was, not where its record began."""
-    parked = owned.standing.parked.get(record.offset)
-    if parked is None:
-        return record
-    return record._replace(headers=resumed(record.headers, parked))

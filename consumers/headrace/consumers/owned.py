@@ -10,6 +10,7 @@ from typing import Final
 from confluent_kafka import TopicPartition
 
 from headrace.consumers.commit import Commit
+from headrace.consumers.commit_metadata import MetadataTooLargeError
 from headrace.consumers.ledger import PartitionLedger
 from headrace.consumers.ordering.parked import ParkedKey
 from headrace.consumers.records import Assignment, JobRecord
@@ -50,6 +51,8 @@ class OwnedPartition:
     """How many of these the broker knows of."""
     _told: tuple[int, int | None, int] = (0, None, 0)
     """What the last commit says of these three."""
+    _widened_at: int = 0
+    """What was allowed when the window was last found too narrow."""
 
     @property
     def place(self) -> Place:
@@ -92,7 +95,9 @@ class OwnedPartition:
     @property
     def runs_short(self) -> bool:
         """Whether jobs wait, or soon will, for a commit and nothing else."""
-        return bool(self.gated) and self.waiting <= self.window.width // 4
+        if not self.gated or self.gated[0].offset < self.allowed:
+            return False
+        return self.waiting <= self.window.width // 4
 
     def withdraw(self) -> list[JobRecord]:
         """Take back everything that waits at the gate."""
@@ -106,23 +111,31 @@ class OwnedPartition:
     def commit(self, handing_over: Collection[int] = (), *, renew: bool = False) -> Commit | None:
         """Make the next commit, with the window as wide as it should be; see `PartitionLedger`."""
         standing = self.standing
-        if standing.opened:
+        if standing.opened and self.ledger.outstanding is None:
             self._widen()
         standing.leaving = handing_over
         try:
-            commit = self.ledger.commit(handing_over, renew=renew)
+            commit = self._fitting(handing_over, renew=renew)
         finally:
             standing.leaving = ()
         if commit is not None:
             end = standing.window_end if standing.opened else 0
-            alone = standing.lone.offset if standing.lone else None
-            self._told = (end, alone, self.parkings)
+            self._told = (end, standing.lone, self.parkings)
         return commit
+
+    def _fitting(self, handing_over: Collection[int], *, renew: bool) -> Commit | None:
+        try:
+            return self.ledger.commit(handing_over, renew=renew)
+        except MetadataTooLargeError:
+            if not self.standing.mute():
+                raise
+            return self.ledger.commit(handing_over, renew=renew)
 
     def committed(self, commit: Commit) -> None:
         """Say that the broker has a commit, with everything that it says."""
         for offset in commit.handed_over:
             self.standing.parked.release(offset)
+            self.standing.charged(offset)
         self.ledger.committed(commit)
         window_end, self.noted_alone, self.parkings_known = self._told
         self.allowed = max(self.allowed, window_end)
@@ -130,14 +143,18 @@ class OwnedPartition:
     def finish(self, offset: int) -> None:
         """Say that a job has its outcome, and that it is stored."""
         self.ledger.finish(offset)
-        if self.standing.parked:
-            self.standing.parked.release(offset)
+        standing = self.standing
+        if standing.deaths:
+            standing.charged(offset)
+        if standing.parked:
+            standing.parked.release(offset)
 
     def park(self, parked: ParkedKey) -> bool:
         """Note that a head waits in place; False if there is no room for it now."""
         if not self.standing.parked.park(parked):
             return False
         self.parkings += 1
+        self.standing.charged(parked.offset)
         self.ledger.touch()
         return True
 
@@ -150,6 +167,11 @@ class OwnedPartition:
         if self.gated:
             self._reach(max(record.offset for record in self.gated) + 1)
 
+    def note_alone(self, offset: int | None) -> None:
+        """Let the next commit say which suspect runs alone, or that none does any more."""
+        self.standing.lone = offset
+        self.ledger.touch()
+
     def close_standing(self) -> None:
         """The next commit is the last one, and says that nobody died."""
         self.standing.opened = False
@@ -157,7 +179,10 @@ class OwnedPartition:
 
     def _widen(self) -> None:
         """Let as many jobs wait for a slot as the window is wide."""
-        short = self.allowed > self.begins and self.runs_short
+        # Once for each commit that has landed: a slow or refused one says nothing of the width.
+        short = self.runs_short and self.allowed > max(self.begins, self._widened_at)
+        if short:
+            self._widened_at = self.allowed
         self.window.adapt(self.assignment.started, time.monotonic(), short=short)
         room = self.window.width - self.waiting
         if room <= 0:
@@ -171,8 +196,7 @@ class OwnedPartition:
 
     def _reach(self, end: int) -> None:
         """Never back: what was let through may start at any time."""
-        standing = self.standing
-        if end > standing.window_end:
-            standing.window_end = end
-            if self.gated:
-                self.ledger.touch()
+        self.standing.window_end = max(self.standing.window_end, end)
+        if self.gated and self.standing.window_end > self.allowed:
+            # It may have been made wider before anything waited for that: then nobody was told.
+            self.ledger.touch()

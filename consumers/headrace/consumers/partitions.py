@@ -158,7 +158,7 @@ class Partitions:
         offset = self._checked(found, low, high)
         metadata = self._metadata(found, high) if offset == found.offset else None
         standing = judged(metadata, offset, high, self.transactional_id)
-        standing.opened = self._opened
+        standing.opened = standing.opened or self._opened
         ledger = PartitionLedger(offset, metadata.finished if metadata else (), standing)
         if offset < low:
             self._report_lost(found, ledger, low)

@@ -10,21 +10,22 @@ owner died, and adds one to the streak:
 
 A suspect's offset is noted before it starts, so that even the death of the worker together with
 its child is told of. One such death blames nobody (a machine can be switched off); from the second
-on, with the same job alone, it is the job's.
+on, with the same job alone, it is the job's. Deaths are counted for each suspect, until its outcome
+is stored: that others run alone in between takes none back.
 
 The streak ends when the commit point has passed the window. An owner that lost its session without
 dying takes its own partition back without a death counted.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from headrace.consumers import extras
 from headrace.consumers.commit_metadata import CommitMetadata, State
-from headrace.consumers.extras import Extras, ExtrasError, LoneNote
+from headrace.consumers.extras import Extras, ExtrasError
 from headrace.consumers.ordering.parked import ParkedError, ParkedHeads
 
 _LOG = structlog.get_logger("headrace.standing")
@@ -46,7 +47,9 @@ class Standing:
         streak: Owners in a row that died with this window.
         suspects_until: The end of that window: an offset.
         window_end: The offset below which jobs may have been started.
-        lone: The suspect that runs alone now, or did when a former owner died.
+        lone: The suspect that runs alone now.
+        deaths: Workers that died while a suspect ran alone, by its offset.
+        muted: Whether commits have no room for these two.
         parked: The heads of an ordered queue that wait in place.
         leaving: Offsets that are handed over with the commit that is being made.
     """
@@ -56,7 +59,9 @@ class Standing:
     streak: int = 0
     suspects_until: int = 0
     window_end: int = 0
-    lone: LoneNote | None = None
+    lone: int | None = None
+    deaths: dict[int, int] = field(default_factory=dict)
+    muted: bool = False
     parked: ParkedHeads = field(default_factory=ParkedHeads)
     leaving: Collection[int] = ()
 
@@ -77,7 +82,11 @@ class Standing:
         if self.parked:
             self.parked.forget_below(offset, self.leaving)
             parked = self.parked.encode(offset, self.leaving)
-        return extras.encode(Extras(self._lone_above(offset), parked), offset)
+        if self.muted:
+            return extras.encode(Extras(parked=parked), offset)
+        lone = self.lone if self.lone is not None and self.lone >= offset else None
+        deaths = {at: count for at, count in self.deaths.items() if at >= offset}
+        return extras.encode(Extras(lone, deaths, parked), offset)
 
     def is_suspect(self, offset: int) -> bool:
         """Whether a job may have killed its worker and must run alone."""
@@ -85,16 +94,21 @@ class Standing:
 
     def is_to_blame(self, offset: int) -> bool:
         """Whether workers have died with this job alone, and more than once."""
-        lone = self.lone
-        return lone is not None and lone.offset == offset and lone.deaths >= BLAMED_FROM
+        return self.deaths.get(offset, 0) >= BLAMED_FROM
 
-    def note_alone(self, offset: int) -> None:
-        """Say that this suspect runs alone; what was known of its deaths stays."""
-        if self.lone is None or self.lone.offset != offset:
-            self.lone = LoneNote(offset)
+    def mute(self) -> bool:
+        """Leave out what is noted of suspects from now on; False if there is nothing of it.
 
-    def _lone_above(self, offset: int) -> LoneNote | None:
-        return self.lone if self.lone is not None and self.lone.offset >= offset else None
+        Else a commit that is a few bytes too long would hold up the only job that may run.
+        """
+        if self.muted or (self.lone is None and not self.deaths):
+            return False
+        self.muted = True
+        return True
+
+    def charged(self, offset: int) -> None:
+        """Say that what became of a job is stored: deaths before are not its next attempt's."""
+        self.deaths.pop(offset, None)
 
 
 def judged(found: CommitMetadata | None, offset: int, end: int, mine: str) -> Standing:
@@ -113,17 +127,20 @@ def judged(found: CommitMetadata | None, offset: int, end: int, mine: str) -> St
     parked = _parked(before, offset)
     if reach <= offset:
         return Standing(mine, parked=parked)
-    died = found.state is State.OPEN and found.transactional_id != mine
+    left_open = found.state is State.OPEN
+    died = left_open and found.transactional_id != mine
     streak = min(found.streak + died, _MOST_STREAK)
-    lone = before.lone
-    if lone is not None and died:
-        lone = replace(lone, deaths=lone.deaths + 1)
+    deaths = dict(before.deaths)
+    if died and before.lone is not None:
+        deaths[before.lone] = deaths.get(before.lone, 0) + 1
     return Standing(
         mine,
+        # Its own again: jobs that it started before it lost the partition may still run here.
+        opened=left_open and not died,
         streak=streak,
         suspects_until=reach if streak else 0,
         window_end=reach,
-        lone=lone,
+        deaths=deaths,
         parked=parked,
     )
 

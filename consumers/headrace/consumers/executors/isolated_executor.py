@@ -1,10 +1,16 @@
 """Isolated jobs: each in a fresh child process, whose death is nobody else's doing."""
 
 import multiprocessing
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Final
+
+import structlog
 
 from headrace.consumers import child
 from headrace.consumers.clock import now_ms
@@ -20,12 +26,14 @@ from headrace.consumers.outcomes import (
 )
 from headrace.consumers.records import JobRecord
 from headrace.consumers.supervisor import how_it_ended
-from headrace.pipeline.errors import LoadError
 
-_TO_START = 60.0
+_LOG = structlog.get_logger("headrace.isolated")
+_TO_START: Final = 60.0
 """Seconds for a child to import the pipeline and enter its lifespan; not part of the timeout."""
-_TO_END = 10.0
+_TO_END: Final = 10.0
 """Seconds for a child whose job has ended to leave its lifespan."""
+_UNTOLD: Final = 255
+"""What multiprocessing says of a process whose end its server did not live to see."""
 
 
 class IsolatedExecutor:
@@ -43,7 +51,7 @@ class IsolatedExecutor:
         self._setup = setup
         self._report = report
         self._stopping = threading.Event()
-        self._processes: set[Any] = set()
+        self._rooms: set[_Room] = set()
 
     def start(self, record: JobRecord) -> None:
         """Run an attempt; a thread of its own waits for the process."""
@@ -58,79 +66,120 @@ class IsolatedExecutor:
     def stop(self, *, at_once: bool) -> None:
         """Kill what runs."""
         self._stopping.set()
-        for process in list(self._processes):
-            process.kill()
+        for room in list(self._rooms):
+            room.kill()
 
     def _attempt(self, record: JobRecord) -> None:
         began = now_ms()
         try:
             attempted = self._run(record, began)
-        except (OSError, LoadError) as error:
-            outcome = _unavailable(f"it could not be started: {error}")
+        except Exception as error:
+            # Nothing that the job did: it runs in the child. But untold, it would hold its place.
+            _LOG.exception("an isolated job could not be followed", job=record.headers.job_id)
+            outcome = _unavailable(f"its process could not be started: {error!r}")
             attempted = Attempted(outcome, began, now_ms())
         self._report(record, attempted)
 
     def _run(self, record: JobRecord, began: int) -> Attempted:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["headrace.consumers.child"])
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(
-            target=child.run_isolated,
-            args=(self._setup(), call_of(record), theirs),
-            name="headrace-isolated",
-            daemon=True,
-        )
-        process.start()
-        self._processes.add(process)
-        theirs.close()
+        room = _Room(self._setup(), record)
+        self._rooms.add(room)
         try:
-            return self._follow(process, ours, record, began)
+            if self._stopping.is_set():  # `stop` may have looked before it was there
+                room.kill()
+            return self._follow(room, record, began)
         finally:
-            self._processes.discard(process)
-            ours.close()
-            _end(process)
+            self._rooms.discard(room)
+            room.close()
 
-    def _follow(self, process: Any, ours: Connection, record: JobRecord, began: int) -> Attempted:
-        started = _receive(process, ours, _TO_START)
+    def _follow(self, room: "_Room", record: JobRecord, began: int) -> Attempted:
+        started = room.word(_TO_START)
         if started is None:
-            return Attempted(self._unstarted(process), began, now_ms())
+            how = room.ended() or f"not within {_TO_START:g} s"
+            outcome = _unavailable(f"its process did not begin: {how}")
+            return self._unless_stopping(outcome, began)
         if isinstance(started, Attempted):  # it could not even import the pipeline
             return started
-        answer: Attempted | None = _receive(process, ours, record.timeout)
-        if answer is None:
-            return Attempted(self._unanswered(process, record.timeout), started, now_ms())
-        return answer
+        answer: Attempted | None = room.word(record.timeout)
+        if answer is not None:
+            return answer
+        how = room.ended()
+        return self._unless_stopping(Died(how) if how else TimedOut(record.timeout), started)
 
-    def _unanswered(self, process: Any, timeout: float) -> Outcome:
+    def _unless_stopping(self, outcome: Outcome, started: int) -> Attempted:
         if self._stopping.is_set():
-            return Interrupted()
-        if process.is_alive():
-            return TimedOut(timeout)
-        return Died(how_it_ended(process.exitcode))
-
-    def _unstarted(self, process: Any) -> Outcome:
-        if self._stopping.is_set():
-            return Interrupted()
-        ended = process.exitcode
-        how = f"not within {_TO_START:g} s" if ended is None else how_it_ended(ended)
-        return _unavailable(f"its process did not begin: {how}")
+            outcome = Interrupted()
+        return Attempted(outcome, started, now_ms())
 
 
-def _receive(process: Any, ours: Connection, seconds: float) -> Any:
-    """Wait for the child's word; None when it ended, or the time did, without one."""
-    if ours in wait([ours, process.sentinel], seconds) or ours.poll():
+class _Room:
+    """One child process and the pipe on which it tells how it went."""
+
+    def __init__(self, setup: child.ChildSetup, record: JobRecord) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["headrace.consumers.child"])
+        self._pipe, theirs = context.Pipe(duplex=False)
         try:
-            return ours.recv()
+            self._process: Any = context.Process(
+                target=child.run_isolated,
+                args=(setup, call_of(record), theirs),
+                name="headrace-isolated",
+                daemon=True,
+            )
+            self._process.start()
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            theirs.close()
+        self._told = False
+
+    def word(self, seconds: float) -> Any:
+        """Wait for the child's word; None when it ended, or the time did, without one."""
+        deadline = time.monotonic() + seconds
+        self._told = False
+        ready = wait([self._pipe, self._process.sentinel], seconds)
+        if self._pipe not in ready and self._process.exitcode == _UNTOLD:
+            # Its server is gone; that says nothing of the child, whose pipe tells when it ends.
+            wait([self._pipe], max(0.0, deadline - time.monotonic()))
+        try:
+            if self._pipe.poll():
+                word = self._pipe.recv()
+                self._told = True
+                return word
         except (EOFError, OSError):
-            process.join(_TO_END)  # it has closed its end: it is ending
-    return None
+            # It has closed its end: as a rule it is ending; else it has the time that is left.
+            self._process.join(max(_TO_END, deadline - time.monotonic()))
+        return None
 
+    def ended(self) -> str:
+        """Say how the process ended; empty if it lives."""
+        return "" if self._lives() else how_it_ended(self._process.exitcode)
 
-def _end(process: Any) -> None:
-    process.join(_TO_END)
-    if process.is_alive():
-        process.kill()
-        process.join()
+    def kill(self) -> None:
+        """End the process now; from any thread."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """See that the process ends: soon if it told how its job went, else now."""
+        if self._told:
+            self._process.join(_TO_END)
+            if self._process.exitcode == _UNTOLD:
+                wait([self._pipe], _TO_END)
+        if self._lives():
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join()
+        self._pipe.close()
+
+    def _lives(self) -> bool:
+        """Tell by the open pipe where the server that would know is gone."""
+        code = self._process.exitcode
+        if code != _UNTOLD:
+            return code is None
+        try:
+            return not self._pipe.poll() or bool(self._pipe.recv_bytes())
+        except (EOFError, OSError):
+            return False
 
 
 def _unavailable(why: str) -> Unavailable:
