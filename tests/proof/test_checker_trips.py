@@ -296,6 +296,12 @@ def released_after_its_tier_was_committed(run: Run) -> None:
     job.released().runs(THIRD).succeeds(THIRD)
 
 
+def a_delayed_job_in_turn_before_its_outcome(run: Run) -> None:
+    job = run.job("a", lane=TURNS, key="k", seq=0, delay=100).released().starts(THIRD)
+    run.fault(WORKER, committed={(TURNS, 0): Committed(job.offset + 1)})
+    job.ends(THIRD).succeeds(THIRD)
+
+
 def not_committed_at_the_end(run: Run) -> None:
     job = run.job("a").runs(WORKER).succeeds(WORKER)
     run.ends_at(LANE, Committed(job.offset))
@@ -337,7 +343,7 @@ STORIES: dict[str, tuple[Story, ...]] = {
     ),
     "premature_commits": (
         committed_before_its_outcome, in_the_map_before_its_outcome,
-        released_after_its_tier_was_committed,
+        released_after_its_tier_was_committed, a_delayed_job_in_turn_before_its_outcome,
     ),
     "stuck_partitions": (not_committed_at_the_end, a_tier_not_committed_at_the_end),
 }  # fmt: skip
