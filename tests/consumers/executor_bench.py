@@ -11,6 +11,7 @@ from headrace.consumers.child import ChildSetup
 from headrace.consumers.executors import (
     AsyncExecutor,
     Executor,
+    IsolatedExecutor,
     ProcessExecutor,
     ThreadExecutor,
 )
@@ -107,6 +108,7 @@ def make(where: str, *, slots: int = 2, kind: str | None = None) -> Bench:
         "async": lambda: AsyncExecutor(runner(), report, cancel_grace=0.2),
         "thread": lambda: opened_thread_executor(report, slots, lost),
         "process": lambda: ProcessExecutor(child_setup(), report, slots),
+        "isolated": lambda: IsolatedExecutor(child_setup, report),
     }
     executor = makers[where]()
     if isinstance(executor, AsyncExecutor):

@@ -143,10 +143,36 @@ def die(how: str) -> None:
     match how:
         case "exit":
             os._exit(9)
+        case "exit well":
+            os._exit(0)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "segfault":
             ctypes.string_at(0)
+
+
+@samples.job("sync.kill_server")
+def kill_server(path: str, how: str) -> str:
+    """Kill the process that forked this one, then go on."""
+    server = os.getppid()
+    os.kill(server, signal.SIGKILL)
+    while os.getppid() == server:
+        time.sleep(0.01)
+    Path(path).write_text(str(os.getpid()))
+    if how == "wait":
+        time.sleep(60)
+    elif how == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+@samples.job("sync.close_everything")
+def close_everything(how: str) -> None:
+    """Become deaf and dumb, as daemons do."""
+    os.closerange(3, 256)
+    if how == "wait":
+        time.sleep(60)
+    os._exit(4)
 
 
 @samples.job("sync.wait")

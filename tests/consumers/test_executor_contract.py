@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from headrace.consumers.executors import IsolatedExecutor, ProcessExecutor
 from headrace.consumers.outcomes import (
     Failed,
     Interrupted,
@@ -22,6 +23,7 @@ KINDS = {
     "thread": ("thread", "sync"),
     "process": ("process", "sync"),
     "process-with-coroutines": ("process", "async"),
+    "isolated": ("isolated", "sync"),
 }
 
 
@@ -139,7 +141,8 @@ def test_the_lifespan_is_entered_once_in_each_process(bench: Bench) -> None:
     for each in seen:
         by_process.setdefault(each["pid"], []).append(each["runs"])
     assert all(runs == sorted(set(runs)) for runs in by_process.values())
-    assert (os.getpid() in by_process) == ("process" not in str(type(bench.executor)).lower())
+    in_children = isinstance(bench.executor, ProcessExecutor | IsolatedExecutor)
+    assert (os.getpid() in by_process) != in_children
 
 
 def test_a_job_over_its_time_is_timed_out_and_its_slot_works_again(bench: Bench) -> None:

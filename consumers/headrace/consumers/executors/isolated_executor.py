@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any, Final
 
 import structlog
@@ -32,6 +32,8 @@ _TO_START: Final = 60.0
 """Seconds for a child to import the pipeline and enter its lifespan; not part of the timeout."""
 _TO_END: Final = 10.0
 """Seconds for a child whose job has ended to leave its lifespan."""
+_TO_DIE: Final = 1.0
+"""Seconds, at least, between a child's last word and its end."""
 _UNTOLD: Final = 255
 """What multiprocessing says of a process whose end its server did not live to see."""
 
@@ -148,7 +150,7 @@ class _Room:
                 return word
         except (EOFError, OSError):
             # It has closed its end: as a rule it is ending; else it has the time that is left.
-            self._process.join(max(_TO_END, deadline - time.monotonic()))
+            self._process.join(max(_TO_DIE, deadline - time.monotonic()))
         return None
 
     def ended(self) -> str:
