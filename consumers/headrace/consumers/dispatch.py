@@ -70,9 +70,18 @@ class Dispatch:
     @property
     def waiting(self) -> int:
         """Jobs that were read and have not been started."""
-        gated = sum(len(owned.gated) for owned in self._gates)
         in_line = 0 if self._order is None else self._order.waiting
-        return len(self.buffer) + len(self._held) + len(self._suspects) + gated + in_line
+        return len(self.buffer) + len(self._held) + self.suspects + self.gated + in_line
+
+    @property
+    def gated(self) -> int:
+        """Jobs that wait for a commit before they may start."""
+        return sum(len(owned.gated) for owned in list(self._gates))
+
+    @property
+    def suspects(self) -> int:
+        """Jobs that are isolated, or wait for that."""
+        return len(self._suspects)
 
     @property
     def bytes(self) -> int:

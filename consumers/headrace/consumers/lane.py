@@ -82,7 +82,7 @@ class LaneThread:
         self.rules = rules
         self.figures = figures
         self.partitions = partitions
-        self._dispatch = Dispatch(
+        self.dispatch = Dispatch(
             rules,
             partitions,
             slots,
@@ -92,7 +92,7 @@ class LaneThread:
             figures=figures,
             partition_count=self._partition_count,
         )
-        self.buffer: LaneBuffer = self._dispatch.buffer
+        self.buffer: LaneBuffer = self.dispatch.buffer
         self._make_consumer = make_consumer
         self._recorder = recorder
         self._slots = slots
@@ -142,8 +142,8 @@ class LaneThread:
         self._announce()
         self._recorder.step()
         if poll:
-            self._dispatch.take(self._admit(self._poll()))
-        if self._dispatch.step():
+            self.dispatch.take(self._admit(self._poll()))
+        if self.dispatch.step():
             self._recorder.commits.soon()
 
     def drain(self, places: Sequence[Place]) -> None:
@@ -153,7 +153,7 @@ class LaneThread:
         deadline = time.monotonic() + self._drain_budget
         while True:
             # Again and again: a job that ends by waiting in place is left to the next owner.
-            not_running.update(self._dispatch.withdraw(places))
+            not_running.update(self.dispatch.withdraw(places))
             if not any(each.ledger.running > not_running[each.place] for each in owned):
                 return
             if time.monotonic() >= deadline or self._at_once.is_set():
@@ -163,7 +163,7 @@ class LaneThread:
 
     def forget(self, places: Sequence[Place]) -> None:
         """Drop what waits of these partitions: they belong to another worker."""
-        self._dispatch.withdraw(places)
+        self.dispatch.withdraw(places)
         for _, partition in places:
             self._recent.forget(partition)
 
@@ -191,13 +191,13 @@ class LaneThread:
         while self._results:
             record, attempted = self._results.popleft()
             self._announced.discard((record.partition, record.offset))
-            self._dispatch.ended(record)
+            self.dispatch.ended(record)
             settled = execution.settle(record, attempted, self.rules)
             match settled:
                 case Settled():
                     self._recorder.add(settled)
                     attempt_log.tell(settled)
-                    self._dispatch.follow(record, settled)
+                    self.dispatch.follow(record, settled)
                 case StayHere():
                     self._stay(settled)
                 case HoldHere(error):
@@ -207,7 +207,7 @@ class LaneThread:
 
     def _stay(self, stays: StayHere) -> None:
         """A job of an ordered queue failed, or waits, and its key with it."""
-        if not self._dispatch.stay(stays):
+        if not self.dispatch.stay(stays):
             self.figures.fenced += 1
             return
         self.figures.settled(stays.told)
@@ -216,7 +216,7 @@ class LaneThread:
 
     def _hold(self, record: JobRecord, why: str) -> None:
         self._holding.warn("a job waits in place", job=record.headers.job_id, why=why)
-        self._dispatch.hold(record, _HOLD)
+        self.dispatch.hold(record, _HOLD)
 
     def _announce(self) -> None:
         now = time.monotonic()
@@ -224,7 +224,7 @@ class LaneThread:
             return
         self._next_announcement = now + _ANNOUNCE_AFTER / 2000
         old = now_ms() - _ANNOUNCE_AFTER
-        for record, started in self._dispatch.running():
+        for record, started in self.dispatch.running():
             where = (record.partition, record.offset)
             if started <= old and where not in self._announced:
                 self._announced.add(where)
@@ -251,17 +251,17 @@ class LaneThread:
     def _wait(self) -> float:
         if self._results or self._recorder.busy:
             return _BUSY
-        longest = _ACTIVE if self._dispatch.active else _IDLE
-        return min(longest, self._dispatch.seconds_left())
+        longest = _ACTIVE if self.dispatch.active else _IDLE
+        return min(longest, self.dispatch.seconds_left())
 
     def _await_room(self, seconds: float) -> None:
         self.buffer.room.wait(seconds)
         self.buffer.room.clear()
 
     def _room(self) -> int:
-        if self._dispatch.bytes + self._recorder.waiting_bytes >= self._buffer_bytes:
+        if self.dispatch.bytes + self._recorder.waiting_bytes >= self._buffer_bytes:
             return 0
-        return BUFFER - self._dispatch.waiting
+        return BUFFER - self.dispatch.waiting
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""

@@ -109,6 +109,8 @@ class Partitions:
     ) -> None:
         self.owned: dict[Place, OwnedPartition] = {}
         self.lost_records = 0
+        self.dead_owners = 0
+        """Partitions that were taken over from an owner that died."""
         self.transactional_id = transactional_id
         self._fencing = fencing
         self._peek = peek

@@ -64,6 +64,11 @@ def register(metrics: Metrics, worker: Worker) -> None:
         Metric.BUFFERED_BYTES: lambda lane: lane.buffer.bytes,
         Metric.ASSIGNED_PARTITIONS: lambda lane: len(lane.partitions.owned),
         Metric.LOST_RECORDS: lambda lane: lane.partitions.lost_records,
+        Metric.OWNER_DEATHS: lambda lane: lane.partitions.dead_owners,
+        Metric.GATED_RECORDS: lambda lane: lane.dispatch.gated,
+        Metric.SUSPECTS: lambda lane: lane.dispatch.suspects,
+        Metric.PARKED_KEYS: lambda lane: lane.figures.parked,
+        Metric.MISPLACED_RECORDS: lambda lane: lane.figures.misplaced,
         Metric.LEDGER_SPAN: lambda lane: _widest(lane, lambda owned: owned.ledger.span),
         Metric.COMMIT_METADATA: lambda lane: _widest(lane, lambda own: own.ledger.metadata_use),
     }

@@ -149,6 +149,38 @@ class Metric:
         (LANE,),
     )
 
+    OWNER_DEATHS: Final = CounterSpec(
+        "headrace_owner_deaths_total",
+        "Partitions taken over whose owner had died while its jobs ran.",
+        (LANE,),
+    )
+    GATED_RECORDS: Final = GaugeSpec(
+        "headrace_gated_records",
+        "Records in memory that wait for a commit before they may start. Thousands for long: "
+        "commits do not get through.",
+        (LANE,),
+        "records",
+    )
+    SUSPECTS: Final = GaugeSpec(
+        "headrace_suspects",
+        "Jobs that run one at a time, each in a process of its own, or wait for that: processes "
+        "have died with them, or beside them.",
+        (LANE,),
+        "jobs",
+    )
+    PARKED_KEYS: Final = GaugeSpec(
+        "headrace_parked_keys",
+        "Keys of an ordered queue whose head waits in place for its retry.",
+        (LANE,),
+        "keys",
+    )
+    MISPLACED_RECORDS: Final = CounterSpec(
+        "headrace_misplaced_records_total",
+        "Records of an ordered queue on another partition than their key belongs to: a producer "
+        "partitions otherwise, and their key has no order.",
+        (LANE,),
+    )
+
     # Hand-overs and transitions
     HANDOVERS: Final = CounterSpec(
         "headrace_handovers_total",
