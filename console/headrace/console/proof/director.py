@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from random import Random
 from typing import Final, TypeVar
@@ -183,7 +183,7 @@ class Director:
         try:
             for part in parts:
                 began = time.time_ns()
-                part.prepare()
+                self._prepare(part, began)
                 prepared.append((part, began))
         finally:
             if len(prepared) < len(parts):
@@ -193,6 +193,16 @@ class Director:
         finally:
             numbers = _each(lambda part: self._recovered(*part), prepared)
         return numbers
+
+    def _prepare(self, part: Fault, began: int) -> None:
+        try:
+            part.prepare()
+        except BaseException:
+            part.abandon()
+            if part.seen.workers:  # it had been stopped, for however long
+                stopped = replace(_record(self._number(), part, began), kind=Kind.STOP_CONT)
+                self._note(replace(stopped, note="not what it was to be: it only slept"))
+            raise
 
     def _recovered(self, fault: Fault, began: int) -> int:
         number = self._number()

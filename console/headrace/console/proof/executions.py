@@ -40,7 +40,9 @@ class Executions:
 
 
 def executions_of(events: Iterable[ExecutionEvent], known: Iterable[str]) -> Executions:
-    """Pair starts with ends: an end belongs to the newest start of its job, attempt and process.
+    """Pair starts with ends: an end belongs to the first open start of its job, attempt, process.
+
+    There may be several: a process that lost a partition and got it back runs a job beside itself.
 
     Args:
         events: All lines of all logs, in any order.
@@ -77,8 +79,10 @@ def _pairs(attempt: int, pid: int, lines: Iterable[_Line]) -> tuple[list[Executi
     for *_, at, is_end, what, worker in lines:
         if not is_end:
             found.append(Execution(at, attempt, 0, None, pid, worker))
-        elif found and found[-1].how is None:
-            found[-1] = found[-1]._replace(end=at, how=what)
-        else:
+            continue
+        begun = next((i for i, each in enumerate(found) if each.how is None), None)
+        if begun is None:
             broken += 1
+        else:
+            found[begun] = found[begun]._replace(end=at, how=what)
     return found, broken

@@ -57,14 +57,23 @@ class Fault(ABC):
         self.chance = chance
         self.alone = alone
         self.seen = Seen()
+        self._taken: list[Running] = []
 
     @abstractmethod
     def prepare(self) -> None:
         """Choose whom it hits, and take the snapshot if it must be from before.
 
         Raises:
-            FaultError: It cannot be made now; nothing was done.
+            FaultError: It cannot be made now.
         """
+
+    def abandon(self) -> None:
+        """Undo what `prepare` had done when it raised: let go on what it had stopped."""
+        for each in self._taken:
+            each.signal(signal.SIGCONT, group=True)
+            each.meant_to_end = False
+            self.scene.release(each)
+        self.seen.ended_ns = time.time_ns()
 
     @abstractmethod
     def strike(self) -> None:
@@ -73,6 +82,12 @@ class Fault(ABC):
     @abstractmethod
     def recover(self) -> None:
         """Wait for the effect, and put things right. Called whatever `strike` raised."""
+
+    def take_worker(self) -> Running:
+        """Take a worker that has jobs in flight, for this fault alone."""
+        victim = self.scene.take_worker(self.chance)
+        self._taken.append(victim)
+        return victim
 
     def snapshot(self) -> None:
         """Note what is committed now."""
@@ -96,11 +111,9 @@ class Kill(Fault):
 
     def prepare(self) -> None:
         """Stop it first, so that what is committed and in flight is exact when it dies."""
-        self._victim = self.scene.take_worker(self.chance)
+        self._victim = self.take_worker()
         self._victim.meant_to_end = True
         if not self._stopped_in_flight():
-            self._victim.meant_to_end = False
-            self.scene.release(self._victim)
             raise FaultError(f"worker {self._victim.pid} had no job in flight whenever it stopped")
         self._places = self.scene.owned_by(self._victim)
         self.seen.workers = (self._victim.pid,)
@@ -151,7 +164,7 @@ class StopCont(Fault):
 
     def prepare(self) -> None:
         """Stop it; with its children, as a virtual machine that is frozen, or alone."""
-        self._victim = self.scene.take_worker(self.chance)
+        self._victim = self.take_worker()
         self._group = self.chance.random() < 0.5
         self._places = self.scene.owned_by(self._victim)
         self._victim.signal(signal.SIGSTOP, group=self._group)
@@ -191,6 +204,7 @@ class KillScheduler(Fault):
         if not running:
             raise FaultError("no scheduler runs")
         self._victim = self.chance.choice(running)
+        self._taken.append(self._victim)
         self._victim.meant_to_end = True
         self._victim.signal(signal.SIGSTOP)
         self.seen.workers = (self._victim.pid,)
@@ -255,7 +269,7 @@ class NetworkCut(Fault):
 
     def prepare(self) -> None:
         """Choose a worker, and how it is cut off."""
-        self._victim = self.scene.take_worker(self.chance)
+        self._victim = self.take_worker()
         self._places = self.scene.owned_by(self._victim)
         self._frozen = self.chance.random() < 0.5
         long = self.alone or self.chance.random() < 0.5
@@ -303,7 +317,7 @@ class NetworkSlow(Fault):
 
     def prepare(self) -> None:
         """Choose a worker."""
-        self._victim = self.scene.take_worker(self.chance)
+        self._victim = self.take_worker()
         self.seen.workers = (self._victim.pid,)
         self.seen.in_flight = self.scene.sightings.in_flight(self._victim.pid)
         self.snapshot()

@@ -18,8 +18,8 @@ from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics.api import LATEST
 from headrace.pipeline.topology import TIERS
 
-_ANSWER: Final = 10.0
-_PATIENCE: Final = 60.0
+_ANSWER: Final = 5.0
+_PATIENCE: Final = 30.0
 """Seconds that a snapshot waits for a broker that is just coming back."""
 
 
@@ -32,6 +32,7 @@ class Offsets:
     """
 
     def __init__(self, kafka: KafkaSettings, pipeline: Pipeline) -> None:
+        self._kafka = kafka
         self._admin = make_admin(kafka)
         topology = pipeline.topology
         self._lanes = tuple(lane.topic for lane in topology.lanes())
@@ -42,13 +43,15 @@ class Offsets:
         """What the lanes' groups have committed, metadata included, transactions under way not.
 
         Raises:
-            KafkaException: Kafka does not answer for a minute.
+            KafkaException: Kafka does not answer for half a minute.
         """
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
                 return self._committed(self._lanes)
             except KafkaException:
+                # After the broker's death a client may wait for ever for a group's coordinator.
+                self._admin = make_admin(self._kafka)
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
@@ -59,8 +62,12 @@ class Offsets:
         Raises:
             KafkaException: Kafka does not answer.
         """
-        committed = self._committed((*self._lanes, self._scheduler))
-        ends = self._ends()
+        try:
+            committed = self._committed((*self._lanes, self._scheduler))
+            ends = self._ends()
+        except KafkaException:
+            self._admin = make_admin(self._kafka)
+            raise
         return {
             place: end - max(committed[place].offset if place in committed else 0, 0)
             for place, end in ends.items()
