@@ -173,3 +173,20 @@ def test_an_owner_that_sleeps_through_its_session_is_no_death(stage: Stage) -> N
             assert other.terminate() == 0
         assert sleeper.terminate() == 0
     assert stage.final_states()[long] == [JobState.SUCCEEDED]
+
+
+def test_a_worker_that_wakes_starts_nothing_that_others_have_by_now(stage: Stage) -> None:
+    journal = stage.journal()
+    with stage.scheduler(), own_worker(stage) as sleeper:
+        job_ids = innocents(stage, journal, 300, seconds=0.1)
+        wait_until("it is in the middle", lambda: journal.count("start") >= 40)
+        pid = sleeper.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        before = sum(event.pid == pid for event in journal.events("start"))
+        with own_worker(stage):
+            wait_until("another has them", lambda: journal.count("start") >= before + 40, LONG)
+            os.kill(pid, signal.SIGCONT)
+            await_all_succeeded(stage, job_ids)
+            stage.drained("default.normal")
+    after = sum(event.pid == pid for event in journal.events("start"))
+    assert after - before <= 4  # what had a slot when it fell asleep, and no more

@@ -46,6 +46,8 @@ class Commits:
         self._next = 0.0
         self._next_renewal = time.monotonic() + RENEWAL_INTERVAL
         self._suspended = False
+        self._doubted = False
+        self._proofs: list[Commit] = []
         self._consumer: Consumer | None = None
 
     def belong_to(self, consumer: Consumer) -> None:
@@ -61,11 +63,29 @@ class Commits:
         """Commit with the next step, whatever the interval: something waits for it."""
         self._next = 0.0
 
+    def doubt(self) -> None:
+        """Take it as unknown whether the partitions are still owned, until the broker says so.
+
+        This process did nothing for so long that the group may have given them to others. The
+        broker refuses commits of a member that it has put out (KIP-848: by member epoch), so one
+        that lands, and was sent only now, proves that nothing is lost.
+        """
+        self._doubted = True
+        self._proofs = []
+        self.soon()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is unknown if what is owned here is still owned."""
+        return self._doubted and bool(self._partitions.owned)
+
     def step(self, now: float) -> None:
         """Commit what has changed, if it is time. Does not wait for the answer."""
         if now >= self._next and not self._suspended:
             self._next = now + COMMIT_INTERVAL
-            self._commit(renew=self._renewal_is_due(now))
+            sent = self._commit(renew=self._renewal_is_due(now) or self._doubted)
+            if self._doubted:
+                self._proofs += sent
 
     def next_of(
         self, owned: OwnedPartition, handing_over: Sequence[int] = (), *, renew: bool = False
@@ -138,6 +158,8 @@ class Commits:
             if failure is None:
                 owned.committed(commit)
                 self._figures.commits += 1
+                if self._doubted and any(proof is commit for proof in self._proofs):
+                    self._doubted = False
             else:
                 owned.commit_failed(commit)
                 self._figures.commit_failures += 1
@@ -149,20 +171,23 @@ class Commits:
                     error=str(failure),
                 )
 
-    def _commit(self, *, renew: bool) -> None:
+    def _commit(self, *, renew: bool) -> list[Commit]:
         assert self._consumer is not None
         positions: list[TopicPartition] = []
+        sent: list[Commit] = []
         for place, owned in self._partitions.owned.items():
             commit = self.next_of(owned, renew=renew)
             if commit is not None:
                 self._outstanding[place] = (owned, commit)
                 positions.append(owned.position(commit))
+                sent.append(commit)
         if not positions:
-            return
+            return []
         try:
             self._consumer.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
             self.on_commit(error.args[0], positions)
+        return sent
 
     def _commit_and_wait(
         self, places: Iterable[Place], *, in_poll: bool, renew: bool = False

@@ -42,6 +42,9 @@ _IDLE, _ACTIVE, _BUSY = 0.25, 0.05, 0.005
 the wait whatever it is."""
 _HOLD = 1.0
 """Seconds until a job that waits for something to answer is tried again."""
+SLEPT = 3.0
+"""Seconds between two turns after which the group may have given the partitions away: half of the
+shortest session timeout that brokers take without being asked to."""
 _FULL_BEFORE_PAUSE = 0.5
 """Seconds without polling before the partitions are paused, because a pause discards what was
 prefetched."""
@@ -108,6 +111,7 @@ class LaneThread:
         self._full_since: float | None = None
         self._announced: set[tuple[int, int]] = set()
         self._next_announcement = 0.0
+        self._last_turn = time.monotonic()
         self._stop = threading.Event()
         self._at_once = threading.Event()
         self.thread = threading.Thread(
@@ -138,12 +142,17 @@ class LaneThread:
 
     def turn(self, *, poll: bool = True) -> None:
         """One turn. Without `poll` it may run inside a rebalance callback."""
-        self._take_results()
-        self._announce()
-        self._recorder.step()
+        self._look_at_the_clock()
+        trusted = not self._recorder.commits.in_doubt
+        if trusted:
+            self._take_results()
+            self._announce()
+            self._recorder.step()
+        else:
+            self._recorder.commits.step(time.monotonic())
         if poll:
             self.dispatch.take(self._admit(self._poll()))
-        if self.dispatch.step():
+        if trusted and self.dispatch.step():
             self._recorder.commits.soon()
 
     def drain(self, places: Sequence[Place]) -> None:
@@ -164,6 +173,7 @@ class LaneThread:
     def forget(self, places: Sequence[Place]) -> None:
         """Drop what waits of these partitions: they belong to another worker."""
         self.dispatch.withdraw(places)
+        self._recorder.forget_closed()
         for _, partition in places:
             self._recent.forget(partition)
 
@@ -179,11 +189,30 @@ class LaneThread:
         self._member = Member(
             topic, [topic], self._make_consumer, self.partitions, self._recorder, self.figures, self
         )
+        self._last_turn = time.monotonic()
         try:
             while not self._stop.is_set():
                 self.turn()
         finally:
             self._member.leave()
+
+    def _look_at_the_clock(self) -> None:
+        """After a long sleep start and record nothing until it is known what is still owned."""
+        commits = self._recorder.commits
+        now = time.monotonic()
+        if now - self._last_turn > SLEPT:
+            _LOG.warning(
+                "this lane did nothing for long: it starts and records no job until the broker "
+                "has confirmed what it owns",
+                lane=self.rules.lane.topic,
+                seconds=round(now - self._last_turn, 1),
+            )
+            commits.doubt()
+        self._last_turn = now
+        was_fresh = self.buffer.fresh_until > 0
+        self.buffer.fresh_until = 0.0 if commits.in_doubt else now + SLEPT
+        if not was_fresh and not commits.in_doubt:
+            self._slots.offer(self.buffer, ())
 
     # -- results ---------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -49,6 +49,8 @@ class OwnedPartition:
     """How often a head was parked."""
     parkings_known: int = 0
     """How many of these the broker knows of."""
+    clock: Callable[[], float] = time.monotonic
+    """Monotonic seconds."""
     _told: tuple[int, int | None, int] = (0, None, 0)
     """What the last commit says of these three."""
     _widened_at: int = 0
@@ -183,7 +185,7 @@ class OwnedPartition:
         short = self.runs_short and self.allowed > max(self.begins, self._widened_at)
         if short:
             self._widened_at = self.allowed
-        self.window.adapt(self.assignment.started, time.monotonic(), short=short)
+        self.window.adapt(self.assignment.started, self.clock(), short=short)
         room = self.window.width - self.waiting
         if room <= 0:
             return

@@ -123,6 +123,11 @@ class Recorder:
         else:
             self._finish((settled,))
 
+    def forget_closed(self) -> None:
+        """Drop what was not sent yet of partitions that belong to others by now."""
+        if self.transitions is not None:
+            self._figures.fenced += self.transitions.drop_closed()
+
     def announce(self, settled: Settled) -> None:
         """Publish a transition that finishes nothing."""
         if self.transitions is not None:

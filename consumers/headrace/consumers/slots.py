@@ -6,6 +6,7 @@ of an idle lane goes to the others.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -28,6 +29,9 @@ class LaneBuffer:
         self.waiting: deque[JobRecord] = deque()
         self.bytes = 0
         self.running = 0
+        self.fresh_until = float("inf")
+        """Monotonic seconds until which its thread is known to own what waits here: a process
+        that was stopped for long must not start jobs that another one has by now."""
         self.started: dict[tuple[int, int], tuple[JobRecord, int]] = {}
         self.room = threading.Event()
         """Set when the buffer fell to its low-water mark, or the lane must stop."""
@@ -123,7 +127,7 @@ class Slots:
 
     def _start_waiting(self) -> None:
         while self.used < self.count and not self._paused:
-            buffer = self._next()
+            buffer = self._next(time.monotonic())
             if buffer is None:
                 return
             record = buffer.waiting.popleft()
@@ -140,9 +144,11 @@ class Slots:
                 buffer.room.set()
             self._start(record)
 
-    def _next(self) -> LaneBuffer | None:
+    def _next(self, now: float) -> LaneBuffer | None:
         best: LaneBuffer | None = None
         for buffer in self._buffers:
-            if buffer.waiting and (best is None or buffer.passed < best.passed):
+            if not buffer.waiting or now >= buffer.fresh_until:
+                continue
+            if best is None or buffer.passed < best.passed:
                 best = buffer
         return best

@@ -53,6 +53,13 @@ class TransitionLog:
         """Whether nothing is queued or on its way."""
         return not self._pending and not self.unanswered and not self._answers
 
+    def drop_closed(self) -> int:
+        """Forget what is queued of closed assignments; tells how many jobs they were the end of."""
+        kept = deque(each for each in self._pending if not each.assignment.closed)
+        dropped = [each for each in self._pending if each.assignment.closed]
+        self._pending = kept
+        return sum(not each.announcement for each in dropped)
+
     def publish(self) -> None:
         """Send what is queued. Never blocks; a full local queue keeps it queued."""
         if self.refused and time.monotonic() < self._not_before:
