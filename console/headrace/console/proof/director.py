@@ -38,6 +38,10 @@ MADE: Final[dict[Kind, type[Fault]]] = {
 }
 _ALONE: Final = frozenset({Kind.BROKER_KILL, Kind.SEVERAL})
 """What no other fault runs beside: else no takeover could be measured."""
+_OF_MEMBERS: Final = frozenset(
+    {Kind.KILL, Kind.KILL_GROUP, Kind.STOP_CONT, Kind.NETWORK_CUT, Kind.REBALANCE_STORM}
+)
+"""What makes partitions change hands: one at a time, but for `several`, for the same reason."""
 _BESIDE: Final = 2
 """Faults of other kinds that run at a time, each on workers of its own."""
 _SHARE: Final = 1.34
@@ -58,7 +62,7 @@ class Pace:
 
     count: int | None
     seconds: float
-    gap: float = 2.0
+    gap: float = 6.0
 
     def earliest(self, number: int) -> float:
         """Seconds after the beginning at which fault `number` (0 is the first) may begin."""
@@ -146,9 +150,9 @@ class Director:
             return False
         if kind in _ALONE:
             return not going_on
-        return (
-            len(going_on) < _BESIDE and kind not in going_on and not _ALONE.intersection(going_on)
-        )
+        if _ALONE.intersection(going_on) or len(going_on) >= _BESIDE or kind in going_on:
+            return False
+        return kind not in _OF_MEMBERS or not _OF_MEMBERS.intersection(going_on)
 
     # -- one fault ---------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from confluent_kafka import KafkaException
@@ -41,7 +41,8 @@ class RebalanceStorm(Fault):
         """Nothing needs to be known from before."""
         self._rounds = self.chance.randint(2, 4)
         self._left: list[Running] = []
-        self._times: list[Takeover] = []
+        self._changes: list[tuple[Change, int]] = []
+        """Partitions that were gained or given up, and the pid of who left with them or 0."""
 
     def strike(self) -> None:
         """In each round one joins and another one leaves."""
@@ -51,9 +52,7 @@ class RebalanceStorm(Fault):
                 self._await_joined(joining)
             self._leave()
             self._await_joined(joining)
-            mine = joining.pid
-            for gained in (each for each in changes(joining) if each.gained):
-                self._measure(gained, mine.__eq__)
+            self._changes += [(each, 0) for each in changes(joining) if each.gained]
 
     def _await_joined(self, joining: Running) -> None:
         self.scene.until(lambda: not joining.alive or any(changes(joining)), _JOINED)
@@ -73,12 +72,19 @@ class RebalanceStorm(Fault):
             )
         for given_up in changes(leaving):
             if not given_up.gained and given_up.at_ns >= asked:
-                self._measure(given_up, leaving.pid.__ne__)
+                self._changes.append((given_up, leaving.pid))
 
-    def _measure(self, change: Change, by: Callable[[int], bool]) -> None:
-        if change.places:
-            places = set(change.places)
-            self._times.append(self.scene.takeover(places, change.at_ns, by, _CLEAN))
+    def _measured(self) -> Takeover:
+        """Measure every change of hands: the worst of them counts."""
+        times = [
+            self.scene.takeover(change.places, change.at_ns, left.__ne__, _CLEAN)
+            for change, left in self._changes
+            if change.places
+        ]
+        return Takeover(
+            max((each.first_ms for each in times if each.first_ms is not None), default=None),
+            max((each.last_ms for each in times if each.last_ms is not None), default=None),
+        )
 
     def recover(self) -> None:
         """See that the crew is as large as before; what the leavers committed is known now."""
@@ -89,11 +95,9 @@ class RebalanceStorm(Fault):
             self.scene.crew.start_worker(self.scene.free_slot())
         self.seen.workers = tuple(each.pid for each in self._left)
         self.seen.note = f"{len(self._left)} left, as many joined"
+        self.seen.ended_ns = time.time_ns()
         if self.alone:
-            self.seen.takeover = Takeover(
-                max((t.first_ms for t in self._times if t.first_ms is not None), default=None),
-                max((t.last_ms for t in self._times if t.last_ms is not None), default=None),
-            )
+            self.seen.takeover = self._measured()
 
 
 class DlqFull(Fault):

@@ -39,8 +39,9 @@ from headrace.pipeline.broker.options import silent
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 
-_DRAIN: Final = 240.0
-"""Seconds that accepted jobs get to end: the longest delay is 80 s, the longest session 45 s."""
+_DRAIN: Final = 360.0
+"""Seconds that accepted jobs get to end: the longest delay is 80 s, the longest session 45 s, and
+suspects of deaths run one at a time, a few a second."""
 _READY: Final = 60.0
 _LOOK: Final = 0.25
 _MOST_OVERTIME: Final = 600.0
