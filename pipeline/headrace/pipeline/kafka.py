@@ -88,6 +88,8 @@ def make_producer(
     config = _common(settings, on_error) | {
         "acks": "all",
         "enable.idempotence": True,
+        # Decision 7: with more, a record that was answered for can be missing on a new partition.
+        "max.in.flight.requests.per.connection": 1,
         # The same key on the same partition as Java's default partitioner puts it.
         "partitioner": "murmur2_random",
         "linger.ms": to_milliseconds(producing.producer_linger),
