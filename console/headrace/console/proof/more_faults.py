@@ -25,7 +25,7 @@ _LIMIT: Final = "max.message.bytes"
 _TINY: Final = "60"
 """Bytes: not even the headers of a dead letter."""
 _ANSWER: Final = 10.0
-_JOINED: Final = 20.0
+_JOINED: Final = 8.0
 _MENDED: Final = 60.0
 """Seconds that a broker which is away gets before its topics stay as they are."""
 _CLEAN: Final = 9.0
@@ -76,8 +76,11 @@ class RebalanceStorm(Fault):
 
     def _measured(self) -> Takeover:
         """Measure every change of hands: the worst of them counts."""
+        deadline = time.monotonic() + _CLEAN
         times = [
-            self.scene.takeover(change.places, change.at_ns, left.__ne__, _CLEAN)
+            self.scene.takeover(
+                change.places, change.at_ns, left.__ne__, max(0.0, deadline - time.monotonic())
+            )
             for change, left in self._changes
             if change.places
         ]

@@ -29,7 +29,8 @@ WORKER_VARIABLE: Final = "_HEADRACE_PROOF_WORKER"
 """Pid of the worker process, for handlers in its children too."""
 MAX_ATTEMPTS: Final = 4
 ORDERED: Final = "ordered"
-_PARTITIONS: Final = 3
+_PARTITIONS: Final = 4
+"""One for each worker, also while a fourth one joins."""
 _RETRY: Final = Retry(max_attempts=MAX_ATTEMPTS, base=timedelta(milliseconds=250))
 _TIMEOUT: Final = timedelta(seconds=60)
 
