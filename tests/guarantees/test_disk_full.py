@@ -83,7 +83,8 @@ def test_what_was_confirmed_before_the_disk_was_full_runs_when_there_is_room(
         stage.drained(LANE)
         assert worker.failure is scheduler.failure is None
         found = stage.final_states()
-        assert {state for each in wanted for state in found[each]} == {JobState.SUCCEEDED}
+        told = {state for each in wanted for state in found[each]}
+        assert told - {JobState.DUPLICATE} == {JobState.SUCCEEDED}
     again = sum(runs_too_many(journal).values()) - len(runs_too_many(journal))
     assert again <= 3 * SLOTS + 20
     stage.close()

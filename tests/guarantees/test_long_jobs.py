@@ -63,7 +63,7 @@ def test_a_job_longer_than_the_poll_interval_keeps_its_partition_and_runs_once(
             )
         wait_until("all slots are taken", lambda: journal.count("start") == 7)
         since = time.monotonic()
-        wait_until("it is over", lambda: time.monotonic() > since + 2.5 * POLL_INTERVAL)
+        wait_until("it is over", lambda: time.monotonic() > since + 1.75 * POLL_INTERVAL)
         figures = [lane.figures for w in (first, second) for lane in w.lanes.values()]
         assert [(each.lost_partitions, each.revoked > 1) for each in figures] == [(0, False)] * 3
         journal.gate.touch()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kafka
 LANE = "default.normal"
 SLOTS = 8
 COMMAND = ("worker", "--queue", "default", "--priority", "normal", "--concurrency", str(SLOTS))
-AWAY = 22.0
+AWAY = 20.0
 """Seconds: longer than a member's session (6), a delivery (9) and a transaction (10) may take."""
 COMMITTED_EVERY = 0.1
 """Seconds of finished jobs that a lost commit runs again."""
