@@ -115,6 +115,8 @@ class OwnedPartition:
         standing = self.standing
         if standing.opened and self.ledger.outstanding is None:
             self._widen()
+        if standing.muted and standing.lone != self.noted_alone:
+            renew = True  # it says the same as the one before, and is waited for all the same
         standing.leaving = handing_over
         try:
             commit = self._fitting(handing_over, renew=renew)
@@ -131,7 +133,7 @@ class OwnedPartition:
         except MetadataTooLargeError:
             if not self.standing.mute():
                 raise
-            return self.ledger.commit(handing_over, renew=renew)
+            return self.ledger.commit(handing_over, renew=True)
 
     def committed(self, commit: Commit) -> None:
         """Say that the broker has a commit, with everything that it says."""
