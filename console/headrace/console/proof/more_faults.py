@@ -22,8 +22,9 @@ from headrace.pipeline.topics.api import (
 )
 
 _LIMIT: Final = "max.message.bytes"
-_TINY: Final = "60"
-"""Bytes: not even the headers of a dead letter."""
+_TINY: Final = "150"
+"""Bytes: less than the headers of a dead letter, and more than the 78 of a transaction's marker: a
+broker that may not append its marker leaves the transaction open for good."""
 _ANSWER: Final = 10.0
 _JOINED: Final = 8.0
 _MENDED: Final = 60.0
