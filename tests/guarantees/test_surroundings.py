@@ -130,3 +130,24 @@ def test_a_broker_killed_during_hand_overs_doubles_and_loses_none(
         assert (worker.terminate(), scheduler.terminate()) == (0, 0)
     again = sum(runs_too_many(journal).values()) - len(runs_too_many(journal))
     assert again <= 2 * (2 * SLOTS + SLOTS * COMMITTED_EVERY / 0.02)
+
+
+def test_processes_that_are_told_to_stop_end_without_a_broker(
+    stage: Stage, broker: OwnBroker
+) -> None:
+    journal = stage.journal()
+    budget = {"HEADRACE_WORKER_DRAIN_BUDGET": "2s"}
+    with stage.process(*COMMAND, **budget) as worker, stage.process("scheduler") as scheduler:
+        wait_until("both are ready", lambda: is_ready(worker) and is_ready(scheduler))
+        submit_all(stage, journal, 600, each_fails=3, seconds=0.02)
+        wait_until("they are in the middle", lambda: journal.count("start") > 200)
+        broker.kill()
+        try:
+            assert worker.terminate() == 0
+            assert scheduler.terminate() == 0
+        finally:
+            broker.start()
+
+
+def is_ready(process: RunningProcess) -> bool:
+    return ask(process, "/health/ready")[0] == 200

@@ -1,5 +1,6 @@
 """What a handler is told about its job, and what it may ask for."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,3 +87,9 @@ def test_a_context_of_no_worker_says_how_to_submit() -> None:
 def test_the_logger_carries_job_type_and_attempt() -> None:
     bound = context().log._context
     assert bound == {"job": "j1", "type": "parent.run", "attempt": 2}
+
+
+def test_a_step_of_the_wall_clock_cancels_nothing() -> None:
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    assert not context(deadline=long_ago, over_at=time.monotonic() + 60).cancelled
+    assert context(deadline=long_ago, over_at=time.monotonic() - 1).cancelled

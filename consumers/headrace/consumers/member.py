@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from headrace.consumers.bounded_call import CallHungError, within
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.owned import OwnedPartition, Place
 from headrace.consumers.partitions import Partitions
@@ -21,6 +22,9 @@ from headrace.pipeline.errors import LostOffsetError
 
 _LOG = structlog.get_logger("headrace.member")
 
+_LAST_CLOSE = 5.0
+"""Seconds that leaving the group may take: with a commit outstanding the client's `close` waits for
+an absent broker without limit, and a process that is told to stop must end."""
 _JOINED_AFTER = 5.0
 """Seconds after which a member that was assigned nothing counts as one that idles."""
 
@@ -142,7 +146,14 @@ class Member:
             self._serve_rebalances()
         self._give_up(list(self._partitions.owned), in_poll=False)
         self._figures.joined = False
-        self._consumer.close()
+        try:
+            within(_LAST_CLOSE, "headrace-leave", self._consumer.close)
+        except CallHungError:
+            _LOG.warning(
+                "the group could not be left, no broker answers: its partitions move on when this "
+                "member's session has timed out",
+                group=self._group,
+            )
 
     def _serve_rebalances(self) -> None:
         """Poll once for the sake of a membership that hand-overs can be made with.

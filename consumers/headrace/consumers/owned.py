@@ -19,7 +19,7 @@ from headrace.consumers.window import Window
 
 Place = tuple[str, int]
 """A partition: its topic and its number."""
-NARROWEST: Final = 32
+NARROWEST: Final = 8
 """Offsets that a window is wide at least."""
 
 

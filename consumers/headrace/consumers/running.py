@@ -139,6 +139,7 @@ class Runner:
             headers=dict(call.extra),
             state=self.state,
             submitter=self.submitter,
+            over_at=time.monotonic() + call.timeout,
         )
         if watch is not None:
             watch(context)

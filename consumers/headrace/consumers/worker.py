@@ -44,6 +44,10 @@ from headrace.pipeline.retry import Retry
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings, WorkerSettings, load
 
 _LOG = structlog.get_logger("headrace.worker")
+_POLL_INTERVAL = 300.0
+"""Seconds between polls after which the group takes a lane's thread for stuck: Kafka's default."""
+_BESIDE_THE_DRAIN = 120.0
+"""Seconds that a rebalance may take beside the draining: the last commit, fencing, asking offsets."""
 _CHECK_INTERVAL = 0.05
 """Seconds between looks at the timeouts of threads."""
 
@@ -239,7 +243,15 @@ class Worker:
         return make_transactional_producer(options.kafka, options.producing, transactional_id)
 
     def _consumer(self, lane: Lane, on_commit: Any, on_error: Any) -> Consumer:
-        return make_consumer(self.options.kafka, lane.topic, on_error=on_error, on_commit=on_commit)
+        # A rebalance is drained inside a poll, and must not cost the partitions that it drains.
+        longest = max(_POLL_INTERVAL, self._drain_budget + _BESIDE_THE_DRAIN)
+        return make_consumer(
+            self.options.kafka,
+            lane.topic,
+            on_error=on_error,
+            on_commit=on_commit,
+            **{"max.poll.interval.ms": round(longest * 1000)},
+        )
 
     def _pool(self, lane: Lane) -> Pool:
         return Pool(self.pipeline.queues[lane.queue].pool)

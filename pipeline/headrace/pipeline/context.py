@@ -1,5 +1,6 @@
 """What a handler is told about the job that it runs, and what it may ask for."""
 
+import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,6 +81,8 @@ class JobContext:
     state: Any = None
     submitter: Submitter = field(default_factory=NoSubmitter, repr=False)
     stopping: bool = field(default=False, repr=False)
+    over_at: float | None = field(default=None, repr=False)
+    """The deadline by the monotonic clock: a step of the wall clock must cancel nothing."""
     submitted: list[Submission] = field(default_factory=list, repr=False)
 
     @property
@@ -97,7 +100,11 @@ class JobContext:
 
         A thread cannot be interrupted, so a long plain function should look here now and then.
         """
-        return self.stopping or datetime.now(UTC) >= self.deadline
+        if self.stopping:
+            return True
+        if self.over_at is not None:
+            return time.monotonic() >= self.over_at
+        return datetime.now(UTC) >= self.deadline
 
     def submit(self, job: Job[Any], **options: Any) -> Submission:
         """Publish a child job; the options are those of `Producer.submit`.
