@@ -138,7 +138,7 @@ def test_processes_that_are_told_to_stop_end_without_a_broker(
     journal = stage.journal()
     budget = {"HEADRACE_WORKER_DRAIN_BUDGET": "2s"}
     with stage.process(*COMMAND, **budget) as worker, stage.process("scheduler") as scheduler:
-        wait_until("both are ready", lambda: is_ready(worker) and is_ready(scheduler))
+        wait_until("both are ready", lambda: is_ready(worker, scheduler))
         submit_all(stage, journal, 600, each_fails=3, seconds=0.02)
         wait_until("they are in the middle", lambda: journal.count("start") > 200)
         broker.kill()
@@ -147,7 +147,3 @@ def test_processes_that_are_told_to_stop_end_without_a_broker(
             assert scheduler.terminate() == 0
         finally:
             broker.start()
-
-
-def is_ready(process: RunningProcess) -> bool:
-    return ask(process, "/health/ready")[0] == 200
