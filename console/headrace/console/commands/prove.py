@@ -12,7 +12,8 @@ from headrace.schemas.errors import HeadraceError
 
 if TYPE_CHECKING:
     from headrace.console.proof.findings import Findings
-    from headrace.console.proof.runner import ProofOptions, Run
+    from headrace.console.proof.run_options import ProofOptions
+    from headrace.console.proof.runner import Run
     from headrace.pipeline.settings import KafkaSettings
 
 _BROKEN: Final = 1
@@ -94,7 +95,8 @@ def _run(
     rate: float | None,
     faults: int | None,
 ) -> "Run":
-    from headrace.console.proof.runner import ProofOptions, Run, new_seed
+    from headrace.console.proof.run_options import ProofOptions, new_seed
+    from headrace.console.proof.runner import Run
 
     if jobs is not None and rate is not None:
         raise output.UsageError("--jobs and --rate both say how fast: give one of them")

@@ -6,32 +6,32 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from random import Random
 from typing import Final, TypeVar
 
 from confluent_kafka import KafkaException
 
-from headrace.console.proof import faults, more_faults
-from headrace.console.proof.faults import Fault
+from headrace.console.proof import more_faults, network_faults, process_faults
+from headrace.console.proof.fault import Fault
 from headrace.console.proof.records import Fault as FaultRecord
 from headrace.console.proof.records import Kind
 from headrace.console.proof.run_folder import RunFolder
 from headrace.console.proof.scene import Scene
-from headrace.console.proof.seeded import FaultStream
+from headrace.console.proof.seeded import FaultStream, Pace
 from headrace.schemas.errors import HeadraceError
 
 MADE: Final[dict[Kind, type[Fault]]] = {
     kind.kind: kind
     for kind in (
-        faults.Kill,
-        faults.KillGroup,
-        faults.StopCont,
-        faults.KillScheduler,
-        faults.BrokerKill,
-        faults.NetworkCut,
-        faults.NetworkSlow,
+        process_faults.Kill,
+        process_faults.KillGroup,
+        process_faults.StopCont,
+        process_faults.KillScheduler,
+        network_faults.BrokerKill,
+        network_faults.NetworkCut,
+        network_faults.NetworkSlow,
         more_faults.RebalanceStorm,
         more_faults.DlqFull,
     )
@@ -48,25 +48,6 @@ _SHARE: Final = 1.34
 """Every kind is made this much less often than the average at least: those that are part of
 `several` come more often."""
 _SLOT: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How many faults, and how they are spread.
-
-    Attributes:
-        count: So many are begun; None for as many as there is time for.
-        seconds: The time over which they are spread.
-        gap: Seconds between two beginnings at least.
-    """
-
-    count: int | None
-    seconds: float
-    gap: float = 6.0
-
-    def earliest(self, number: int) -> float:
-        """Seconds after the beginning at which fault `number` (0 is the first) may begin."""
-        return number * self.seconds / self.count if self.count else number * self.gap
 
 
 class Director:

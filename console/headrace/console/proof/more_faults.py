@@ -7,7 +7,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException
 
-from headrace.console.proof.faults import Fault, await_end
+from headrace.console.proof.fault import Fault
 from headrace.console.proof.processes import STOPPING, Running
 from headrace.console.proof.records import Kind
 from headrace.console.proof.scene import FaultError, Takeover
@@ -63,9 +63,9 @@ class RebalanceStorm(Fault):
         leaving.meant_to_end = True
         asked = time.time_ns()
         leaving.signal(signal.SIGTERM)
-        code = await_end(leaving)
+        ended = leaving.wait(STOPPING)
         self._left.append(leaving)
-        if code is None:
+        if not ended:
             leaving.signal(signal.SIGKILL, group=True)
             raise FaultError(
                 f"worker {leaving.pid} did not end within {STOPPING} s of SIGTERM and was killed; "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from headrace.console.proof.runner import State
+    from headrace.console.proof.run_options import State
 
 _EVERY: Final = 10.0
 

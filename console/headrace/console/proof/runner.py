@@ -7,34 +7,34 @@
 """
 
 import logging
-import os
-import platform
-import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import confluent_kafka
 from confluent_kafka import KafkaException
 
 from headrace.console.proof import workload
 from headrace.console.proof.cluster import Cluster, OwnCluster, UserCluster, make_topics
-from headrace.console.proof.director import Director, Pace
+from headrace.console.proof.director import Director
 from headrace.console.proof.offsets import Offsets
 from headrace.console.proof.processes import Crew
-from headrace.console.proof.records import Kind, RunInfo
+from headrace.console.proof.records import RunInfo
 from headrace.console.proof.run_folder import RunFolder
+from headrace.console.proof.run_options import (
+    ProofOptions,
+    State,
+    machine,
+    unseen,
+    versions,
+)
 from headrace.console.proof.scene import Scene
-from headrace.console.proof.seeded import FaultStream, JobStream, kinds_of
+from headrace.console.proof.seeded import FaultStream, JobStream, Pace, kinds_of
 from headrace.console.proof.sightings import Sightings
 from headrace.console.proof.submitting import Submitter
-from headrace.pipeline.broker import pins
 from headrace.pipeline.broker.options import silent
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
@@ -42,57 +42,11 @@ from headrace.pipeline.settings import KafkaSettings
 _DRAIN: Final = 360.0
 """Seconds that accepted jobs get to end: the longest delay is 80 s, the longest session 45 s, and
 suspects of deaths run one at a time, a few a second."""
-_READY: Final = 60.0
 _LOOK: Final = 0.25
 _MOST_OVERTIME: Final = 600.0
 """Seconds beyond the time asked for, in which a number of faults asked for may still be reached."""
 _LONG_ENOUGH: Final = 2.0
 """Minutes from which on some jobs wait for more than one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProofOptions:
-    """What to run.
-
-    Attributes:
-        folder: Where everything is written; should be new.
-        seed: What every random choice is drawn from.
-        minutes: How long jobs are submitted and faults made.
-        scenario: Which kinds of faults.
-        kafka: The user's cluster; None for an embedded broker of the run's own.
-        rate: Jobs a second.
-        faults: So many at least, spread over the time; None for as many as fit.
-        workers: Worker processes.
-        concurrency: Jobs that one worker runs at once.
-    """
-
-    folder: Path
-    seed: int
-    minutes: float
-    scenario: str = "all"
-    kafka: KafkaSettings | None = None
-    rate: float = 40.0
-    faults: int | None = None
-    workers: int = 3
-    concurrency: int = 12
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where a run is."""
-
-    phase: str
-    seconds: float
-    accepted: int = 0
-    done: int = 0
-    faults: int = 0
-    now: tuple[Kind, ...] = ()
-    workers: int = 0
-    remaining: int = 0
-
-
-def unseen(state: State) -> None:
-    """Show nothing."""
 
 
 @dataclass
@@ -320,29 +274,3 @@ def _thread(run: Callable[[], None], enough: threading.Event) -> Iterator[None]:
     finally:
         enough.set()
         thread.join()
-
-
-def new_seed() -> int:
-    """Draw a seed that is short enough to be typed again."""
-    return random.SystemRandom().randrange(1, 1_000_000)
-
-
-def versions() -> Mapping[str, str]:
-    """Name what the run is made of."""
-    return {
-        "headrace": version("headrace"),
-        "kafka": pins.load().kafka,
-        "confluent-kafka": version("confluent-kafka"),
-        "librdkafka": confluent_kafka.libversion()[0],
-        "python": platform.python_version(),
-    }
-
-
-def machine() -> Mapping[str, Any]:
-    """Name what it runs on."""
-    pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return {
-        "cpus": os.cpu_count(),
-        "memory_gb": round(pages * page / 1e9),
-        "system": platform.platform(terse=True),
-    }

@@ -177,3 +177,22 @@ class FaultStream:
         """Draw what comes at once."""
         possible = [each for each in _COMBINED if set(each) <= set(self.kinds)]
         return self.chance.choice(possible)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many faults, and how they are spread.
+
+    Attributes:
+        count: So many are begun; None for as many as there is time for.
+        seconds: The time over which they are spread.
+        gap: Seconds between two beginnings at least.
+    """
+
+    count: int | None
+    seconds: float
+    gap: float = 6.0
+
+    def earliest(self, number: int) -> float:
+        """Seconds after the beginning at which fault `number` (0 is the first) may begin."""
+        return number * self.seconds / self.count if self.count else number * self.gap
