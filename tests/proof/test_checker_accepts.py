@@ -83,6 +83,29 @@ def test_a_record_above_the_offset_but_not_in_the_map_may_run_again(run: Run) ->
     accepted(run)
 
 
+@pytest.mark.parametrize("apart", [900, 5_000])
+def test_what_is_finished_may_be_committed_in_any_order_within_a_second(
+    run: Run, apart: int
+) -> None:
+    first, second = run.job("a").starts(WORKER), run.job("b").runs(WORKER).succeeds(WORKER)
+    if apart > 1_000:  # unless something happened in between that a worker survives
+        run.fault(WORKER, Kind.NETWORK_CUT, lasts=500)
+    run.wait(apart)
+    first.ends(WORKER).succeeds(WORKER)
+    run.fault(WORKER, committed={(LANE, 0): Committed(first.offset + 1)})
+    second.runs(OTHER).succeeds(OTHER)
+    accepted(run)
+
+
+def test_what_another_worker_has_committed_says_nothing_of_ones_own(run: Run) -> None:
+    first, second = run.job("a").starts(THIRD), run.job("b").runs(WORKER).succeeds(WORKER)
+    run.wait(5_000)
+    first.ends(THIRD).succeeds(THIRD)
+    run.fault(WORKER, committed={(LANE, 0): Committed(first.offset + 1)})
+    second.runs(OTHER).succeeds(OTHER)
+    accepted(run)
+
+
 def test_a_stopped_worker_may_tell_late_what_it_finished(run: Run) -> None:
     job = run.job("a").starts(WORKER)
     run.fault(WORKER, Kind.STOP_CONT, lasts=8_000)

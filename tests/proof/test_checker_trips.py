@@ -124,6 +124,14 @@ def again_although_it_was_in_the_map(run: Run) -> None:
     second.runs(OTHER).succeeds(OTHER)
 
 
+def again_although_a_later_outcome_was_committed(run: Run) -> None:
+    first, second = run.job("a").starts(WORKER), run.job("b").runs(WORKER).succeeds(WORKER)
+    run.wait(1_100)
+    first.ends(WORKER).succeeds(WORKER)
+    run.fault(WORKER, committed={(LANE, 0): Committed(first.offset + 1)})
+    second.runs(OTHER).succeeds(OTHER)
+
+
 def again_before_the_fault(run: Run) -> None:
     job = run.job("a").starts(WORKER)
     job.runs(OTHER).succeeds(OTHER)
@@ -322,7 +330,8 @@ STORIES: dict[str, tuple[Story, ...]] = {
     "duplicates": (succeeded_and_died, two_dead_letters),
     "reexecution_bound_violations": (
         again_without_a_fault, again_after_a_fault_of_another, again_although_it_was_committed,
-        again_although_it_was_in_the_map, again_before_the_fault,
+        again_although_it_was_in_the_map, again_although_a_later_outcome_was_committed,
+        again_before_the_fault,
         started_after_the_fault_was_over, started_by_a_zombie,
         started_by_a_zombie_before_its_owner_told, both_copies_of_a_release,
     ),

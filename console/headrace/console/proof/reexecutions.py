@@ -10,7 +10,11 @@ Each re-execution must be explained by one fault, for which all of this holds:
 2. the execution before began before the fault had ended;
 3. the re-execution began after the fault had begun;
 4. the record was not covered by what was committed when the fault hit: neither below the committed
-   offset nor in the finished map. Of a partition that the snapshot does not name, nothing was.
+   offset nor in the finished map. Of a partition that the snapshot does not name, nothing was;
+5. nor should it have been covered: no record is covered whose outcome the same worker stored more
+   than a second later. (Commits tell everything that is finished, so one that covers the later of
+   two and not the earlier has forgotten it. Told by transitions; what had hit the worker between
+   the two excuses it.)
 
 So what may run again at a fault is exactly what its workers had in flight, or had finished since
 their last commit. Anything else is a violation. In particular: a job that was cut off when a worker
@@ -25,12 +29,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Final
 
 from headrace.console.proof.cover import Cover, cover_of
 from headrace.console.proof.dump import TopicRecord
 from headrace.console.proof.findings import Example, about
-from headrace.console.proof.joined import Job, Joined, Ran
+from headrace.console.proof.joined import MS, Job, Joined, Ran, pid_of
+from headrace.console.proof.outcomes import FINAL
 from headrace.console.proof.records import Fault, Place
+
+_ANY_ORDER: Final = 1_000
+"""Milliseconds between two outcomes within which the broker's answers may come in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class Reexecutions:
 
 def reexecutions(joined: Joined) -> Reexecutions:
     """Find and explain every re-execution."""
-    faults = _Faults.of(joined.faults)
+    faults = _Faults.of(joined)
     unexplained: list[Example] = []
     kinds: Counter[str] = Counter()
     count = 0
@@ -78,42 +87,88 @@ class _Faults:
     """Faults by the worker that they hit, and what was committed at each."""
 
     by_worker: dict[int, list[Fault]]
+    told: Mapping[tuple[int, Place], Mapping[int, int]]
+    """By worker and partition: when it stored the outcome of each offset, in ms."""
     _covers: dict[tuple[int, Place], Cover] = field(default_factory=dict)
+    _latest: dict[tuple[int, int, Place], int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, faults: Sequence[Fault]) -> "_Faults":
+    def of(cls, joined: Joined) -> "_Faults":
         by_worker: dict[int, list[Fault]] = {}
-        for fault in sorted(faults, key=lambda each: (each.began_ns, each.number)):
+        for fault in sorted(joined.faults, key=lambda each: (each.began_ns, each.number)):
             for worker in fault.workers:
                 by_worker.setdefault(worker, []).append(fault)
-        return cls(by_worker)
+        return cls(by_worker, _told(joined))
 
     def explaining(self, before: Ran, again: Ran) -> Fault | None:
         """Give the latest fault that explains a re-execution."""
         record = before.record
         if record is None:
             return None
-        hits = self.by_worker.get(before.execution.worker, ())
         return next(
             (
                 fault
-                for fault in reversed(hits)
-                if before.execution.start < fault.ended_ns
-                and fault.began_ns < again.execution.start
-                and not self.covered(fault, record)
+                for fault in reversed(self.between(before, again))
+                if not (self.covered(fault, record) or self.forgotten(fault, before))
             ),
             None,
         )
 
+    def between(self, before: Ran, again: Ran) -> list[Fault]:
+        """Give the faults that hit the worker in time to explain a re-execution."""
+        hits = self.by_worker.get(before.execution.worker, ())
+        start, restart = before.execution.start, again.execution.start
+        return [fault for fault in hits if start < fault.ended_ns and fault.began_ns < restart]
+
     def covered(self, fault: Fault, record: TopicRecord) -> bool:
         """Whether a record was done for everybody when the fault hit."""
         committed = fault.committed.get(record.place)
-        if committed is None:
-            return False
-        key = (fault.number, record.place)
+        return committed is not None and record.offset in self._cover(fault, record.place)
+
+    def forgotten(self, fault: Fault, before: Ran) -> int:
+        """By how many ms an outcome is older than one that was committed; 0 if it is in order."""
+        worker, record = before.execution.worker, before.record
+        if record is None or record.place not in fault.committed:
+            return 0
+        stored = self.told.get((worker, record.place), {}).get(record.offset)
+        if stored is None:
+            return 0
+        latest = self._latest_covered(fault, worker, record.place)
+        if latest - stored <= _ANY_ORDER or self._disturbed(worker, stored, latest, fault):
+            return 0
+        return latest - stored
+
+    def _latest_covered(self, fault: Fault, worker: int, place: Place) -> int:
+        key = (fault.number, worker, place)
+        if key not in self._latest:
+            cover = self._cover(fault, place)
+            told = self.told.get((worker, place), {})
+            until = (fault.snapshot_ns or fault.ended_ns) // MS
+            in_time = (at for offset, at in told.items() if at <= until and offset in cover)
+            self._latest[key] = max(in_time, default=0)
+        return self._latest[key]
+
+    def _disturbed(self, worker: int, since: int, until: int, but: Fault) -> bool:
+        return any(
+            fault is not but and fault.began_ns < until * MS and since * MS < fault.ended_ns
+            for fault in self.by_worker.get(worker, ())
+        )
+
+    def _cover(self, fault: Fault, place: Place) -> Cover:
+        key = (fault.number, place)
         if key not in self._covers:
-            self._covers[key] = cover_of(committed)
-        return record.offset in self._covers[key]
+            self._covers[key] = cover_of(fault.committed[place])
+        return self._covers[key]
+
+
+def _told(joined: Joined) -> dict[tuple[int, Place], dict[int, int]]:
+    told: dict[tuple[int, Place], dict[int, int]] = {}
+    for job in joined.jobs.values():
+        for each in job.transitions:
+            if each.state in FINAL - {"dead"}:  # which goes with its dead letter, as one
+                where = (pid_of(each.worker), (each.lane, each.partition))
+                told.setdefault(where, {}).setdefault(each.offset, each.appended)
+    return told
 
 
 def _example(job: Job, before: Ran, again: Ran, faults: _Faults) -> Example:
@@ -130,12 +185,10 @@ def _example(job: Job, before: Ran, again: Ran, faults: _Faults) -> Example:
 def _why_not(before: Ran, again: Ran, faults: _Faults) -> str:
     if before.record is None:
         return "no record on its lane has this attempt"
-    hits = faults.by_worker.get(before.execution.worker, [])
-    in_time = [
-        fault
-        for fault in hits
-        if before.execution.start < fault.ended_ns and fault.began_ns < again.execution.start
-    ]
+    in_time = faults.between(before, again)
+    forgotten = max((faults.forgotten(fault, before) for fault in in_time), default=0)
+    if forgotten:
+        return f"its outcome was stored {forgotten} ms before that of another, which was committed"
     if in_time:
         numbers = ", ".join(str(fault.number) for fault in in_time)
         return f"its record was committed when fault {numbers} hit"
