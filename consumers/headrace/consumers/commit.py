@@ -53,8 +53,8 @@ class CommitSlot:
         if self.outstanding is not commit:
             raise LedgerError(f"{commit} was settled, but outstanding is {self.outstanding}")
         self.outstanding = None
-        if landed:
-            self._landed = replace(commit, handed_over=())
+        # One that failed may have landed all the same: then the one before is there no more.
+        self._landed = replace(commit, handed_over=()) if landed else None
 
     def refuse_second(self, handing_over: Collection[int]) -> None:
         """Raise LedgerError if a hand-over meets an outstanding commit."""

@@ -26,6 +26,9 @@ RENEWAL_INTERVAL = 6 * 3600.0
 last commit, even under a live member (`offsets.retention.minutes`, 7 days by default)."""
 _LAST_COMMIT = 10.0
 """Seconds to wait for the answer to the commit of partitions that are given up."""
+TRUSTED_FOR = 3.0
+"""Seconds after a commit was sent, if it landed, in which this member surely owned what it owns: half
+of the shortest session timeout that brokers take without being asked to."""
 
 Pending = list[tuple[OwnedPartition, Commit]]
 
@@ -42,12 +45,14 @@ class Commits:
         self._partitions = partitions
         self._figures = figures
         self._refusals = Seldom(_LOG)
-        self._outstanding: dict[Place, tuple[OwnedPartition, Commit]] = {}
+        self._outstanding: dict[Place, tuple[OwnedPartition, Commit, float]] = {}
         self._next = 0.0
         self._next_renewal = time.monotonic() + RENEWAL_INTERVAL
         self._suspended = False
-        self._doubted = False
-        self._proofs: list[Commit] = []
+        self._confirmed = 0.0
+        """When the last commit that landed was sent, in monotonic seconds."""
+        self._asked = 0.0
+        self._trusted_meanwhile = False
         self._consumer: Consumer | None = None
 
     def belong_to(self, consumer: Consumer) -> None:
@@ -63,29 +68,47 @@ class Commits:
         """Commit with the next step, whatever the interval: something waits for it."""
         self._next = 0.0
 
-    def doubt(self) -> None:
-        """Take it as unknown whether the partitions are still owned, until the broker says so.
-
-        This process did nothing for so long that the group may have given them to others. The
-        broker refuses commits of a member that it has put out (KIP-848: by member epoch), so one
-        that lands, and was sent only now, proves that nothing is lost.
-        """
-        self._doubted = True
-        self._proofs = []
-        self.soon()
+    # -- ownership -------------------------------------------------------------------------------
 
     @property
-    def in_doubt(self) -> bool:
-        """Whether it is unknown if what is owned here is still owned."""
-        return self._doubted and bool(self._partitions.owned)
+    def trusted_until(self) -> float:
+        """Until when it is known that the partitions are owned, in monotonic seconds.
+
+        The group may have given them to others while this process slept, or could not reach the
+        broker; it is told so only later. But the broker refuses commits of a member that it has put
+        out (KIP-848: by its epoch), so one that landed proves that nothing was lost when it was sent.
+        """
+        if self._suspended:
+            return float("inf") if self._trusted_meanwhile else 0.0
+        return self._confirmed + TRUSTED_FOR
+
+    def confirm(self, sent: float) -> None:
+        """Say that a commit which was sent at this moment has landed."""
+        self._confirmed = max(self._confirmed, sent)
+
+    def ask_for_proof(self, now: float) -> None:
+        """See that something is committed soon, even if nothing has changed."""
+        if not self._suspended and now - max(self._confirmed, self._asked) > TRUSTED_FOR / 3:
+            self._asked = now if self._commit(now, renew=True) else self._asked
+
+    # -- commits ---------------------------------------------------------------------------------
 
     def step(self, now: float) -> None:
         """Commit what has changed, if it is time. Does not wait for the answer."""
         if now >= self._next and not self._suspended:
             self._next = now + COMMIT_INTERVAL
-            sent = self._commit(renew=self._renewal_is_due(now) or self._doubted)
-            if self._doubted:
-                self._proofs += sent
+            self._commit(now, renew=self._renewal_is_due(now))
+
+    def may_hand_over(self, owned: OwnedPartition) -> bool:
+        """Whether the next owner could find this one's transaction, should it die within.
+
+        The first commit that says *open* tells the transactional id to fence.
+        """
+        if owned.known_open or self._suspended:
+            return True
+        owned.open()
+        self.soon()
+        return False
 
     def next_of(
         self, owned: OwnedPartition, handing_over: Sequence[int] = (), *, renew: bool = False
@@ -104,12 +127,17 @@ class Commits:
         partition whose commit is outstanding could hand nothing over until the budget is spent.
         What waits at a gate must not wait for a commit meanwhile, so the last one opens for it.
         """
-        self._suspended = True
         owned = self._partitions.owned
         waiting = [place for place, each in owned.items() if each.gated]
         for place in waiting:
             owned[place].open_for_what_waits()
-        self._commit_and_wait([*self._outstanding, *waiting], in_poll=in_poll)
+        unproven = time.monotonic() >= self.trusted_until
+        places = [*owned] if unproven else [*self._outstanding, *waiting]
+        failure = self._commit_and_wait(places, in_poll=in_poll, renew=unproven)
+        # No more is proven while the answers to commits cannot come. That it is asked to give
+        # partitions up shows that the group still counts on this member.
+        self._suspended = True
+        self._trusted_meanwhile = not (unproven and failure)
 
     def resume(self) -> None:
         """Commit what is still owned as usual again."""
@@ -149,17 +177,16 @@ class Commits:
             place = (position.topic, position.partition)
             failure = error or position.error
             pending = self._outstanding.get(place)
-            if pending is None or (failure is None and pending[1].offset != position.offset):
-                continue  # the answer to a commit of an ownership that is over
+            if pending is None or not _answers(position, pending[1]):
+                continue  # the answer to a commit before this one, or of an ownership that is over
             del self._outstanding[place]
-            owned, commit = pending
+            owned, commit, sent = pending
             if owned.assignment.closed:
                 continue
             if failure is None:
                 owned.committed(commit)
+                self.confirm(sent)
                 self._figures.commits += 1
-                if self._doubted and any(proof is commit for proof in self._proofs):
-                    self._doubted = False
             else:
                 owned.commit_failed(commit)
                 self._figures.commit_failures += 1
@@ -171,23 +198,22 @@ class Commits:
                     error=str(failure),
                 )
 
-    def _commit(self, *, renew: bool) -> list[Commit]:
+    def _commit(self, now: float, *, renew: bool) -> bool:
+        """Send a commit for each partition that has one to make; tells whether any has."""
         assert self._consumer is not None
         positions: list[TopicPartition] = []
-        sent: list[Commit] = []
         for place, owned in self._partitions.owned.items():
             commit = self.next_of(owned, renew=renew)
             if commit is not None:
-                self._outstanding[place] = (owned, commit)
+                self._outstanding[place] = (owned, commit, now)
                 positions.append(owned.position(commit))
-                sent.append(commit)
         if not positions:
-            return []
+            return False
         try:
             self._consumer.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
             self.on_commit(error.args[0], positions)
-        return sent
+        return True
 
     def _commit_and_wait(
         self, places: Iterable[Place], *, in_poll: bool, renew: bool = False
@@ -210,9 +236,13 @@ class Commits:
             return ""
         positions = [owned.position(commit) for owned, commit in commits]
         commit_now = _commit_now if in_poll else _commit_in_time
+        sent = time.monotonic()
         failure = commit_now(self._consumer, positions)
         settle(commits, landed=not failure)
-        self._figures.commit_failures += bool(failure)
+        if failure:
+            self._figures.commit_failures += 1
+        else:
+            self.confirm(sent)
         return failure
 
     def _renewal_is_due(self, now: float) -> bool:
@@ -231,6 +261,11 @@ def settle(commits: Pending, *, landed: bool) -> None:
             owned.committed(commit)
         else:
             owned.commit_failed(commit)
+
+
+def _answers(position: TopicPartition, commit: Commit) -> bool:
+    """Whether the client's answer is to this commit; one that was given up may come later."""
+    return (position.offset, position.metadata) == (commit.offset, commit.metadata)
 
 
 def _commit_now(consumer: Consumer, positions: list[TopicPartition]) -> str:

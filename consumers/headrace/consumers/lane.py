@@ -42,9 +42,10 @@ _IDLE, _ACTIVE, _BUSY = 0.25, 0.05, 0.005
 the wait whatever it is."""
 _HOLD = 1.0
 """Seconds until a job that waits for something to answer is tried again."""
-SLEPT = 3.0
-"""Seconds between two turns after which the group may have given the partitions away: half of the
-shortest session timeout that brokers take without being asked to."""
+_SPARE = 32
+"""Records that may be taken beyond the bounds while an answer to a commit is awaited."""
+_LISTEN, _LONGEST_LISTEN = 0.0005, 0.016
+"""Seconds between these polls, doubled each time: half a second together."""
 _FULL_BEFORE_PAUSE = 0.5
 """Seconds without polling before the partitions are paused, because a pause discards what was
 prefetched."""
@@ -109,9 +110,9 @@ class LaneThread:
         self._member: Member | None = None
         self._paused = False
         self._full_since: float | None = None
+        self._listened = 0
         self._announced: set[tuple[int, int]] = set()
         self._next_announcement = 0.0
-        self._last_turn = time.monotonic()
         self._stop = threading.Event()
         self._at_once = threading.Event()
         self.thread = threading.Thread(
@@ -142,18 +143,20 @@ class LaneThread:
 
     def turn(self, *, poll: bool = True) -> None:
         """One turn. Without `poll` it may run inside a rebalance callback."""
-        self._look_at_the_clock()
-        trusted = not self._recorder.commits.in_doubt
+        commits = self._recorder.commits
+        now = time.monotonic()
+        trusted = now < commits.trusted_until
+        self._let_start_until(commits.trusted_until)
         if trusted:
             self._take_results()
             self._announce()
-            self._recorder.step()
-        else:
-            self._recorder.commits.step(time.monotonic())
+        self._recorder.step(trusted=trusted)
         if poll:
             self.dispatch.take(self._admit(self._poll()))
         if trusted and self.dispatch.step():
-            self._recorder.commits.soon()
+            commits.soon()
+        if self._results or self.dispatch.waiting or not self._recorder.idle:
+            commits.ask_for_proof(now)
 
     def drain(self, places: Sequence[Place]) -> None:
         """Let what runs on these partitions end, within the drain budget; the others go on."""
@@ -189,29 +192,17 @@ class LaneThread:
         self._member = Member(
             topic, [topic], self._make_consumer, self.partitions, self._recorder, self.figures, self
         )
-        self._last_turn = time.monotonic()
         try:
             while not self._stop.is_set():
                 self.turn()
         finally:
             self._member.leave()
 
-    def _look_at_the_clock(self) -> None:
-        """After a long sleep start and record nothing until it is known what is still owned."""
-        commits = self._recorder.commits
-        now = time.monotonic()
-        if now - self._last_turn > SLEPT:
-            _LOG.warning(
-                "this lane did nothing for long: it starts and records no job until the broker "
-                "has confirmed what it owns",
-                lane=self.rules.lane.topic,
-                seconds=round(now - self._last_turn, 1),
-            )
-            commits.doubt()
-        self._last_turn = now
-        was_fresh = self.buffer.fresh_until > 0
-        self.buffer.fresh_until = 0.0 if commits.in_doubt else now + SLEPT
-        if not was_fresh and not commits.in_doubt:
+    def _let_start_until(self, trusted_until: float) -> None:
+        """Jobs start only while it is known that this lane owns them; see `Commits`."""
+        renewed = trusted_until > self.buffer.fresh_until
+        self.buffer.fresh_until = trusted_until
+        if renewed:
             self._slots.offer(self.buffer, ())
 
     # -- results ---------------------------------------------------------------------------------
@@ -265,7 +256,10 @@ class LaneThread:
         assert self._member is not None
         room = self._room()
         if room > 0:
+            self._listened = 0
             self._resume(room)
+        elif self._recorder.commits.outstanding and self._listened < _SPARE:
+            return self._listen()
         elif not self._pause_when_long_full():
             self._await_room(_BUSY)
             return []
@@ -275,6 +269,19 @@ class LaneThread:
         if messages:  # of a partition that was assigned since the others were paused
             self._member.pause(self.partitions.owned.values())
         self._await_room(self._wait())
+        return messages
+
+    def _listen(self) -> list[Message]:
+        """Take the answer to a commit, which comes in polls only, though there is no more room.
+
+        All that was read may wait at the gate for just this answer. Ever more seldom, since each
+        poll may bring a record too.
+        """
+        assert self._member is not None
+        self._listened += 1
+        messages = self._member.poll(0, 1)
+        if self._recorder.commits.outstanding:
+            self._await_room(min(_LISTEN * 2**self._listened, _LONGEST_LISTEN))
         return messages
 
     def _wait(self) -> float:

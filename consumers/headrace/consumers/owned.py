@@ -51,8 +51,10 @@ class OwnedPartition:
     """How many of these the broker knows of."""
     clock: Callable[[], float] = time.monotonic
     """Monotonic seconds."""
-    _told: tuple[int, int | None, int] = (0, None, 0)
-    """What the last commit says of these three."""
+    known_open: bool = False
+    """Whether the broker knows that this partition is being worked on."""
+    _told: tuple[int, int | None, int, bool] = (0, None, 0, False)
+    """What the last commit says of these four."""
     _widened_at: int = 0
     """What was allowed when the window was last found too narrow."""
 
@@ -76,10 +78,14 @@ class OwnedPartition:
             return True
         self.gated.append(record)
         self.gated_bytes += record.size
+        self.open()
+        return False
+
+    def open(self) -> None:
+        """Let the next commit say that this partition is being worked on."""
         if not self.standing.opened:
             self.standing.opened = True
             self.ledger.touch()
-        return False
 
     def let_through(self) -> Iterator[JobRecord]:
         """Take from the gate what may be started now."""
@@ -124,7 +130,7 @@ class OwnedPartition:
             standing.leaving = ()
         if commit is not None:
             end = standing.window_end if standing.opened else 0
-            self._told = (end, standing.lone, self.parkings)
+            self._told = (end, standing.lone, self.parkings, standing.opened)
         return commit
 
     def _fitting(self, handing_over: Collection[int], *, renew: bool) -> Commit | None:
@@ -141,7 +147,7 @@ class OwnedPartition:
             self.standing.parked.release(offset)
             self.standing.charged(offset)
         self.ledger.committed(commit)
-        window_end, self.noted_alone, self.parkings_known = self._told
+        window_end, self.noted_alone, self.parkings_known, self.known_open = self._told
         self.allowed = max(self.allowed, window_end)
 
     def finish(self, offset: int) -> None:

@@ -133,12 +133,19 @@ class Recorder:
         if self.transitions is not None:
             self.transitions.add(settled)
 
-    def step(self) -> None:
-        """Do what can be done now without waiting: hand over, publish, finish, commit."""
+    def step(self, *, trusted: bool = True) -> None:
+        """Do what can be done now without waiting: hand over, publish, finish, commit.
+
+        Args:
+            trusted: Whether it is known that the partitions are still owned. If not, nothing new
+                is handed over or published, and what is under way is brought to its end.
+        """
         now = time.monotonic()
-        self._hand_over(now)
+        if trusted or self._unresolved:
+            self._hand_over(now)
         if self.transitions is not None:
-            self.transitions.publish()
+            if trusted:
+                self.transitions.publish()
             self._finish(self.transitions.acknowledged())
             self._figures.unpublished = self.transitions.refused
         self.commits.step(now)
@@ -175,6 +182,8 @@ class Recorder:
             ]
         positions = [owned.position(commit) for owned, commit in commits]
         result = self._handovers.hand_over(records, positions, self._membership)
+        if result.end is End.COMMITTED:
+            self.commits.confirm(now)
         self._figures.handover_durations.observe(time.monotonic() - now)
         self._ended(result.end, result.reason, chosen, commits)
 
@@ -188,7 +197,9 @@ class Recorder:
         commits: Pending = []
         for place, group in by_place.items():
             owned = self._partitions.owned[place]
-            commit = self.commits.next_of(owned, [settled.offset for settled in group])
+            commit = None
+            if self.commits.may_hand_over(owned):
+                commit = self.commits.next_of(owned, [settled.offset for settled in group])
             if commit is None:
                 self._backlog.put_back(group, now)
             else:

@@ -31,7 +31,7 @@ class LaneBuffer:
         self.running = 0
         self.fresh_until = float("inf")
         """Monotonic seconds until which its thread is known to own what waits here: a process
-        that was stopped for long must not start jobs that another one has by now."""
+        that was stopped or cut off must not start jobs that another one has by now."""
         self.started: dict[tuple[int, int], tuple[JobRecord, int]] = {}
         self.room = threading.Event()
         """Set when the buffer fell to its low-water mark, or the lane must stop."""

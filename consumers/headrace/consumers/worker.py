@@ -245,12 +245,9 @@ class Worker:
     def _consumer(self, lane: Lane, on_commit: Any, on_error: Any) -> Consumer:
         # A rebalance is drained inside a poll, and must not cost the partitions that it drains.
         longest = max(_POLL_INTERVAL, self._drain_budget + _BESIDE_THE_DRAIN)
+        extra: dict[str, Any] = {"max.poll.interval.ms": round(longest * 1000)}
         return make_consumer(
-            self.options.kafka,
-            lane.topic,
-            on_error=on_error,
-            on_commit=on_commit,
-            **{"max.poll.interval.ms": round(longest * 1000)},
+            self.options.kafka, lane.topic, on_error=on_error, on_commit=on_commit, **extra
         )
 
     def _pool(self, lane: Lane) -> Pool:
