@@ -5,15 +5,19 @@ it they are the same ones every time. A failure is printed as the shortest seque
 """
 
 import os
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.proof.model.jobs import Plan
 from tests.proof.model.machine import HeadraceModel
+from tests.proof.model.oracle import Violation
+from tests.proof.model.world import World
 
 EXAMPLES = "HEADRACE_MODEL_EXAMPLES"
-SHORT_RUN = 1_000
+SHORT_RUN = 800
 STEPS = 40
 _ALLOWED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
@@ -32,3 +36,20 @@ def test_no_interleaving_loses_a_job_or_runs_it_early_or_out_of_turn_or_without_
             suppress_health_check=_ALLOWED,
         ),
     )
+
+
+@pytest.mark.xfail(raises=Violation, strict=True, reason="nobody ends a transaction of one's own")
+def test_a_worker_that_gets_its_partition_back_ends_its_own_transaction_first() -> None:
+    world = World(ordered=False, width=1)
+    try:
+        world.submit(Plan.REJECT, "brief", "a", timedelta())
+        worker = world.workers[0]
+        worker.host.fault, worker.host.faults = "underway", 4
+        while not world.transaction_of(worker):
+            world.work(worker, reads=1_000, ends=1)
+        world.lose_session(worker)
+        for _ in range(3):
+            world.work(worker, reads=1_000, ends=1)
+        world.end()
+    finally:
+        world.surroundings.restore()

@@ -158,10 +158,12 @@ class Oracle:
         attempt, step = record.headers.attempt, record.headers.step
         start = Start(place, record.offset, attempt, step, worker, record.assignment)
         self.executions += 1
+        if not worker.owns(record):
+            raise Violation(f"{job} was started by {worker.host.name}, which had lost it")
         self._check_due(job, record)
         if not job.forgiven:
-            self._check_attempts(job, start, valid=worker.owns(record))
-            self._check_again(job, start, valid=worker.owns(record))
+            self._check_attempts(job, start)
+            self._check_again(job, start)
         if worker.lane.rules.ordered:
             self._check_order(job, start)
         self._starts[job.job_id].append(start)
@@ -181,14 +183,12 @@ class Oracle:
         if now < earliest:
             raise Violation(f"{job} was started {earliest - now} ms early")
 
-    def _check_attempts(self, job: Submitted, start: Start, *, valid: bool) -> None:
-        starts = self._starts[job.job_id]
-        before = starts if valid else [e for e in starts if e.assignment is start.assignment]
-        highest = max((each.attempt for each in before), default=1)
+    def _check_attempts(self, job: Submitted, start: Start) -> None:
+        highest = max((each.attempt for each in self._starts[job.job_id]), default=1)
         if start.attempt < highest:
             raise Violation(f"{job} went back from attempt {highest} to {start.attempt}")
 
-    def _check_again(self, job: Submitted, start: Start, *, valid: bool) -> None:
+    def _check_again(self, job: Submitted, start: Start) -> None:
         same_step = [each for each in self._starts[job.job_id] if each.step == start.step]
         self.reexecuted += bool(same_step)
         for each in same_step:
@@ -198,7 +198,7 @@ class Oracle:
                 raise Violation(f"{job} was released twice and run twice")
         position = self._broker.groups[start.place[0]].offsets[start.place]
         end = self._broker.logs[start.place].end
-        if valid and start.offset in covered(position, end):
+        if start.offset in covered(position, end):
             raise Violation(f"{job} was started although {start.place}/{start.offset} is committed")
 
     def _check_order(self, job: Submitted, start: Start) -> None:

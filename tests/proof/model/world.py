@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from headrace.pipeline.topology import TIERS, tier_for
-from tests.proof.model.broker import Broker, Place, Position
+from tests.proof.model.broker import SESSION, Broker, Place, Position
 from tests.proof.model.jobs import LANES, PAYLOAD, Plan, Submitted, pipeline
 from tests.proof.model.oracle import Oracle, Violation, job_of
 from tests.proof.model.processes import SchedulerProcess, WorkerProcess
@@ -84,11 +84,16 @@ class World:
         self.live(process, process.host.call)  # type: ignore[arg-type]
 
     def lose_session(self, process: Process) -> None:
-        """It slept for too long; it wakes with its next turn, and knows nothing of it."""
+        """It sleeps for too long; it wakes with its next turn, and knows nothing of it."""
         member = process.host.consumers[0].member
         assert member is not None
-        member.expires = self.clock.monotonic()
-        self.broker.tick()
+        member.expires = self.clock.monotonic() + SESSION
+        self.clock.advance(SESSION)
+
+    def transaction_of(self, process: Process) -> bool:
+        """Whether a transaction of this process is open."""
+        mine = process.partitions.transactional_id
+        return any(each.transactional_id == mine for each in self.broker.open_transactions())
 
     def blame(self, worker: WorkerProcess) -> None:
         """A worker dies, and not by a job: the one that runs alone may be held for the cause."""
