@@ -247,7 +247,7 @@ class Owner:
                 continue
             if isinstance(attempted.outcome, Died) and attempted.outcome.with_worker:
                 where = (record.partition, record.offset)
-                assert self.broker.lone_deaths[where] >= 2, "blamed without having been alone"
+                assert self.broker.lone_deaths[where] >= 3, "blamed without having been alone"
             self.unstored.append(record)
 
     def _answer(self, how: str) -> None:

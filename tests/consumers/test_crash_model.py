@@ -2,7 +2,7 @@
 
 Every step checks: what runs is covered by a window that the broker has; a suspect runs alone; the
 broker calls nobody alone who is not; no commit covers an unfinished job; nobody is blamed without
-two deaths alone. At the end everything must come to its end, whatever state the steps left behind.
+three deaths alone. At the end everything must come to its end, whatever state the steps left behind.
 """
 
 import os

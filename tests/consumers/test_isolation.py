@@ -246,16 +246,16 @@ def test_a_suspect_of_a_lost_partition_is_dropped_but_one_that_runs_keeps_the_pl
     assert [each.partition for each in process.apart] == [0, 1]
 
 
-def test_a_job_with_which_two_workers_died_alone_is_charged_without_being_run() -> None:
+def test_a_job_with_which_three_workers_died_alone_is_charged_without_being_run() -> None:
     owned, process = partition(), Process()
-    owned.standing.deaths[0] = 2
+    owned.standing.deaths[0] = 3
     process.suspects.takes(job(owned, 0), owned)
     process.suspects.takes(job(owned, 1), owned)
     before = now_ms()
     process.suspects.step()
     ((record, attempted),) = process.told
     assert (record.offset, process.apart) == (0, [])
-    assert attempted.outcome == Died("the worker, 2 times with this job alone in it", True)
+    assert attempted.outcome == Died("the worker, with this job alone in it (3)", True)
     assert attempted.started >= before
     process.suspects.ended(record)
     process.until_running(owned)
@@ -264,7 +264,7 @@ def test_a_job_with_which_two_workers_died_alone_is_charged_without_being_run() 
 
 def test_the_deaths_of_a_charged_job_are_forgotten_when_its_outcome_is_stored() -> None:
     owned = partition()
-    owned.standing.deaths.update({0: 2, 1: 1})
+    owned.standing.deaths.update({0: 3, 1: 1})
     owned.finish(0)
     assert owned.standing.deaths == {1: 1}
     commit = owned.commit([1])

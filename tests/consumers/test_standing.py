@@ -85,11 +85,15 @@ def test_a_death_is_counted_for_the_job_that_ran_alone() -> None:
     once = judged(known.at(10), 10, END, "b")
     assert once.deaths == {20: 1}
     assert once.lone is None, "it does not run alone yet in this owner"
-    assert not once.is_to_blame(20)
+    assert not once.is_to_blame(20, blamed_before=False)
+    assert once.is_to_blame(20, blamed_before=True)
     once.opened, once.lone = True, 20
     twice = judged(once.at(10), 10, END, "c")
-    assert twice.is_to_blame(20)
-    assert not twice.is_to_blame(21)
+    assert not twice.is_to_blame(20, blamed_before=False)
+    twice.opened, twice.lone = True, 20
+    thrice = judged(twice.at(10), 10, END, "d")
+    assert thrice.is_to_blame(20, blamed_before=False)
+    assert not thrice.is_to_blame(21, blamed_before=True)
 
 
 def test_another_one_alone_in_between_takes_no_death_back() -> None:

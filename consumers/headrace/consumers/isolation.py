@@ -207,7 +207,8 @@ class Suspects:
 
     def _begin(self, current: _Suspect) -> None:
         record, standing = current.record, current.owned.standing
-        if standing.is_to_blame(record.offset):
+        blamed_before = any(past.error_type == WORKER_DIED for past in record.headers.history)
+        if standing.is_to_blame(record.offset, blamed_before=blamed_before):
             self._blame(current)
             return
         self._asked = True
@@ -239,7 +240,7 @@ class Suspects:
         """Workers died with this job alone in them: it is charged without being run."""
         deaths = current.owned.standing.deaths[current.record.offset]
         now = now_ms()
-        how = f"the worker, {deaths} times with this job alone in it"
+        how = f"the worker, with this job alone in it ({deaths})"
         self._report(current.record, Attempted(Died(how, with_worker=True), now, now))
         current.phase = _Phase.RUNNING
         current.since = now

@@ -9,8 +9,8 @@ owner died, and adds one to the streak:
                of its own, so that a death is that job's and nobody else's
 
 A suspect's offset is noted before it starts, so that even the death of the worker together with
-its child is told of. One such death blames nobody (a machine can be switched off); from the second
-on, with the same job alone, it is the job's. Deaths are counted for each suspect, until its outcome
+its child is told of. Such a death blames nobody at first (a machine can be switched off, a session
+be lost, and nobody can tell); from the third on, with the same job alone, it is the job's. Deaths are counted for each suspect, until its outcome
 is stored: that others run alone in between takes none back.
 
 The streak ends when the commit point has passed the window. An owner that lost its session without
@@ -31,8 +31,9 @@ from headrace.consumers.ordering.parked import ParkedError, ParkedHeads
 _LOG = structlog.get_logger("headrace.standing")
 SUSPECT_FROM: Final = 2
 """Deaths in a row from which the jobs of the window are suspects."""
-BLAMED_FROM: Final = 2
-"""Deaths of the worker with one job alone from which they are this job's."""
+BLAMED_FROM: Final = 3
+"""Deaths of the worker with one job alone from which they are this job's. In the attempts after
+that a single one is."""
 _MOST_STREAK: Final = 100
 """The streak is counted no further."""
 
@@ -92,9 +93,9 @@ class Standing:
         """Whether a job may have killed its worker and must run alone."""
         return self.streak >= SUSPECT_FROM and offset < self.suspects_until
 
-    def is_to_blame(self, offset: int) -> bool:
-        """Whether workers have died with this job alone, and more than once."""
-        return self.deaths.get(offset, 0) >= BLAMED_FROM
+    def is_to_blame(self, offset: int, *, blamed_before: bool) -> bool:
+        """Whether workers have died with this job alone, and often enough."""
+        return self.deaths.get(offset, 0) >= (1 if blamed_before else BLAMED_FROM)
 
     def mute(self) -> bool:
         """Leave out what is noted of suspects from now on; False if there is nothing of it.

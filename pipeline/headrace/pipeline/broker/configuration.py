@@ -88,8 +88,8 @@ _GROUPS = {
     # A killed worker's partitions move on after 6 s instead of 45
     "group.consumer.session.timeout.ms": "6000",
     "group.consumer.min.session.timeout.ms": "6000",
-    "group.consumer.heartbeat.interval.ms": "1000",
-    "group.consumer.min.heartbeat.interval.ms": "1000",
+    "group.consumer.heartbeat.interval.ms": "500",
+    "group.consumer.min.heartbeat.interval.ms": "500",
     "group.min.session.timeout.ms": "1000",
     # A pipeline that rests over the holidays finds its offsets again
     "offsets.retention.minutes": str(30 * 24 * 60),
