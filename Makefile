@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ROOTS := schemas pipeline producers consumers processors deploy console
 CODE := $(ROOTS) tests examples benchmarks
 
-.PHONY: help install demo test check format bench-quick prove prove-quick docs pins clean
+.PHONY: help install demo test check format bench-quick prove prove-quick mutants docs pins clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,11 +55,15 @@ format: $(VENV)/.dev  ## Format and fix what can be fixed
 bench-quick: $(VENV)/.dev  ## Headrace and a bare confluent-kafka loop, two minutes at most
 	$(BIN)/python -m benchmarks.quick
 
-prove: $(VENV)/.run  ## Some 45 minutes of faults: 100,000 jobs, 200 faults, raw logs kept in build
+prove: $(VENV)/.run  ## 45 minutes of faults: 100,000 jobs, 200 faults, logs kept in build; then the mutants
 	$(BIN)/python -m headrace prove --minutes 40 --jobs 105000 --faults 210
+	$(MAKE) mutants
 
 prove-quick: $(VENV)/.run  ## Three minutes: every kind of fault at least once
 	$(BIN)/python -m headrace prove --minutes 1 --jobs 3000 --faults 10
+
+mutants: $(VENV)/.run  ## Some 20 minutes: engines with one promise broken, each of which the proof must find
+	$(BIN)/python -m tests.proof.mutant_run
 
 pins: ## Renew requirements/*.txt (needs uv)
 	requirements/compile.sh
