@@ -137,6 +137,7 @@ class SimulatedConsumer:
         *,
         committed_only: bool = False,
     ) -> None:
+        self.clock = host.broker.clock
         self._host = host
         self._broker = host.broker
         self._group = group

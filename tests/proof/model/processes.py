@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, Protocol, cast
 from unittest.mock import patch
 
+from headrace.consumers import scheduler as scheduler_module
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import HandOvers
@@ -70,6 +71,15 @@ class _Room:
         return True
 
 
+class _Partitions(Partitions):
+    """The real ones; what they own goes by the simulated clock, which a default cannot know of."""
+
+    def take_over(self, consumer: Any, assigned: Any) -> None:
+        super().take_over(consumer, assigned)
+        for owned in self.owned.values():
+            owned.clock = consumer.clock.monotonic
+
+
 class _Mortal:
     """A process that ends in order, by a kill, or because it cannot go on."""
 
@@ -125,7 +135,7 @@ class WorkerProcess(_Mortal):
         figures = LaneFigures()
         transactional_id = f"{lane.topic}-{self.host.name}"
         topology = pipeline.topology
-        partitions = Partitions(
+        partitions = _Partitions(
             transactional_id,
             fencing=Fencing(self._producer),
             read_back=READ_BACK,
@@ -268,8 +278,8 @@ class SchedulerProcess(_Mortal):
     def __init__(self, broker: Broker, name: str) -> None:
         super().__init__(Host(broker, name))
         clients = partial(_Clients, self.host)
-        module = "headrace.consumers.scheduler"
-        with patch.multiple(module, SchedulerClients=clients, process_name=lambda: name):
+        changed = {"SchedulerClients": clients, "Partitions": _Partitions}
+        with patch.dict(vars(scheduler_module), changed, process_name=lambda: name):
             self.scheduler = Scheduler(pipeline, _options())
         self._member: Member | None = None
 
