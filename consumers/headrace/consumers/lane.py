@@ -201,7 +201,7 @@ class LaneThread:
     def _let_start_until(self, trusted_until: float) -> None:
         """Jobs start only while it is known that this lane owns them; see `Commits`."""
         renewed = trusted_until > self.buffer.fresh_until
-        self.buffer.fresh_until = trusted_until
+        self.buffer.fresh_until = self.partitions.trust.until = trusted_until
         if renewed:
             self._slots.offer(self.buffer, ())
 

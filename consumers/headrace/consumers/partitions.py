@@ -13,7 +13,7 @@ from headrace.consumers.commit_metadata import Cause, CommitMetadata, State, Unr
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.ledger import PartitionLedger
 from headrace.consumers.owned import NARROWEST, OwnedPartition, Place
-from headrace.consumers.records import Assignment
+from headrace.consumers.records import Assignment, Trust
 from headrace.consumers.standing import SUSPECT_FROM, Standing, judged
 from headrace.consumers.window import Window
 from headrace.pipeline.errors import LostOffsetError
@@ -112,6 +112,7 @@ class Partitions:
         self.dead_owners = 0
         """Partitions that were taken over from an owner that died."""
         self.transactional_id = transactional_id
+        self.trust = Trust()
         self._fencing = fencing
         self._peek = peek
         self._start = start
@@ -167,7 +168,7 @@ class Partitions:
         _tell_of_deaths(found, standing)
         begins = max(offset, low)
         owned = OwnedPartition(
-            Assignment(found.topic, found.partition, next(self._epochs)),
+            Assignment(found.topic, found.partition, next(self._epochs), trust=self.trust),
             ledger,
             standing,
             Window(self._narrowest),

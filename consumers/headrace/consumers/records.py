@@ -1,6 +1,6 @@
 """A job as a worker has it: one frozen record, from the poll to the recorded outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Message
@@ -8,6 +8,14 @@ from confluent_kafka import Message
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.queues import Lane
 from headrace.schemas.headers import JobHeaders
+
+
+@dataclass(slots=True, eq=False)
+class Trust:
+    """Until when a lane is known to own its partitions: written by its thread, read by executors."""
+
+    until: float = float("inf")
+    """Monotonic seconds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +33,7 @@ class Assignment:
     """Jobs that were given to the slots; counted by the lane's thread."""
     started: int = 0
     """Those of them that were started; counted by the slots."""
+    trust: Trust = field(default_factory=Trust)
 
 
 class JobRecord(NamedTuple):

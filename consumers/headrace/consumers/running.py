@@ -51,6 +51,8 @@ class Call(NamedTuple):
     created: int
     timeout: float
     extra: tuple[tuple[str, bytes | None], ...] = ()
+    begin_before: float = float("inf")
+    """Monotonic seconds, by the machine's one clock, after which the job may be another worker's."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,8 @@ class Runner:
 
     def run(self, call: Call, watch: Callable[[JobContext], None] | None = None) -> Outcome:
         """Run a plain function. Never raises: whatever the handler raises is an outcome."""
+        if time.monotonic() >= call.begin_before:
+            return _unowned()
         try:
             job_type = self.pipeline.job_types[call.job_type]
             prepared = self._arguments(job_type, call)
@@ -90,6 +94,8 @@ class Runner:
         self, call: Call, watch: Callable[[JobContext], None] | None = None
     ) -> Outcome:
         """Await a coroutine function. Raises only `asyncio.CancelledError`."""
+        if time.monotonic() >= call.begin_before:
+            return _unowned()
         try:
             job_type = self.pipeline.job_types[call.job_type]
             prepared = self._arguments(job_type, call)
@@ -182,6 +188,14 @@ class Runner:
 
 
 _NOTHING = Succeeded()
+
+
+def _unowned() -> Outcome:
+    """The process slept, or was cut off, between taking the job and beginning with it."""
+    message = (
+        "it is not known whether this worker still owns it; tried again when the broker says so"
+    )
+    return Unavailable(ErrorInfo((), "OwnershipUnknown", message))
 
 
 def _refuse_what_was_not_awaited(name: str, value: Any) -> None:

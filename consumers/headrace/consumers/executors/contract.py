@@ -49,4 +49,5 @@ def call_of(record: JobRecord) -> Call:
         job.created,
         record.timeout,
         job.extra,
+        record.assignment.trust.until,
     )

@@ -123,7 +123,7 @@ class _Room:
         try:
             self._process: Any = context.Process(
                 target=child.run_isolated,
-                args=(setup, call_of(record), theirs),
+                args=(setup, call_of(record)._replace(begin_before=float("inf")), theirs),
                 name="headrace-isolated",
                 daemon=True,
             )
