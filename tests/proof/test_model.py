@@ -13,7 +13,6 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.proof.model.jobs import Plan
 from tests.proof.model.machine import HeadraceModel
-from tests.proof.model.oracle import Violation
 from tests.proof.model.world import World
 
 EXAMPLES = "HEADRACE_MODEL_EXAMPLES"
@@ -38,7 +37,6 @@ def test_no_interleaving_loses_a_job_or_runs_it_early_or_out_of_turn_or_without_
     )
 
 
-@pytest.mark.xfail(raises=Violation, strict=True, reason="nobody ends a transaction of one's own")
 def test_a_worker_that_gets_its_partition_back_ends_its_own_transaction_first() -> None:
     world = World(ordered=False, width=1)
     try:

@@ -52,6 +52,8 @@ class HandOvers:
     def __init__(self, make_producer: Callable[[], Producer]) -> None:
         self._make_producer = make_producer
         self._producer: Producer | None = None
+        self._ended_anew = False
+        """Whether the producer is another one than that of the transaction of unknown end."""
         self._refusals: list[str] = []
         self._topics = ""
         """What the last transaction was to write, for messages: the client names none."""
@@ -130,14 +132,27 @@ class HandOvers:
             landed: Asks the broker whether the commits of that transaction are there; used when
                 its producer is gone, after a new one with the same id has ended it.
         """
-        if self._producer is not None:
+        if self._producer is not None and not self._ended_anew:
             return self._commit(self._producer)
         try:
             self._ready()
+            self._ended_anew = False
             end = End.COMMITTED if landed() else End.ABORTED
             return HandOverResult(end, "its producer was fenced or failed")
         except KafkaException as error:
             return HandOverResult(End.UNKNOWN, self._reason(str(error)))
+
+    def end_now(self) -> None:
+        """End a transaction of unknown end: from here on it has landed, or never will.
+
+        As the next owner does with a dead one's (KIP-98): a new producer with the same id.
+
+        Raises:
+            KafkaException: The coordinator does not answer.
+        """
+        self._producer = None
+        self._ready()
+        self._ended_anew = True
 
     def _commit(self, producer: Producer) -> HandOverResult:
         try:

@@ -113,6 +113,8 @@ class Partitions:
         """Partitions that were taken over from an owner that died."""
         self.transactional_id = transactional_id
         self.trust = Trust()
+        self.before_asking: Callable[[], None] = lambda: None
+        """Called before it is asked what was committed; raises KafkaException to be called again."""
         self._fencing = fencing
         self._peek = peek
         self._start = start
@@ -149,6 +151,7 @@ class Partitions:
         def ask() -> list[TopicPartition]:
             return committed_offsets(consumer, assigned, _TIMEOUT)
 
+        _insist(self.before_asking)
         peek = self._peek
         found = _insist(ask if peek is None else lambda: peek(assigned))
         dead = _left_open(found) - {self.transactional_id, ""}

@@ -65,6 +65,7 @@ class Recorder:
         self._unresolved: Pending = []
         self._undecided: list[Settled] = []
         self.commits = Commits(partitions, figures)
+        partitions.before_asking = self._end_unresolved
         self._membership: Any = None
         self._consumer: Consumer | None = None
 
@@ -236,6 +237,14 @@ class Recorder:
         commits, chosen = self._unresolved, self._undecided
         self._unresolved, self._undecided, self._pause = [], [], 0.0
         self._ended(result.end, result.reason, chosen, commits)
+
+    def _end_unresolved(self) -> None:
+        """Before a partition is taken over, which may have been this lane's own until just now.
+
+        A transaction that is underway could land after its offset was asked for.
+        """
+        if self._unresolved:
+            self._handovers.end_now()
 
     def _ask_later(self) -> None:
         self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
