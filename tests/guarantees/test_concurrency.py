@@ -55,8 +55,8 @@ def test_hundreds_of_jobs_of_one_partition_run_at_once(
 
 
 def buffered(lane: LaneThread) -> int:
-    """Bytes that wait for a slot or to be handed over; the latter have no metric."""
-    return lane.buffer.bytes + lane._recorder.waiting_bytes
+    """Bytes that wait to be started or to be handed over; the latter have no metric."""
+    return lane.dispatch.bytes + lane._recorder.waiting_bytes
 
 
 @pytest.mark.parametrize("fail", [0, 1])

@@ -86,7 +86,7 @@ class Dispatch:
     @property
     def bytes(self) -> int:
         """Bytes of memory that they cost, roughly."""
-        gated = sum(owned.gated_bytes for owned in self._gates)
+        gated = sum(owned.gated_bytes for owned in list(self._gates))
         in_line = 0 if self._order is None else self._order.waiting_bytes
         return self.buffer.bytes + self._held.bytes + self._suspects.bytes + gated + in_line
 

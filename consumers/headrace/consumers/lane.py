@@ -42,8 +42,9 @@ _IDLE, _ACTIVE, _BUSY = 0.25, 0.05, 0.005
 the wait whatever it is."""
 _HOLD = 1.0
 """Seconds until a job that waits for something to answer is tried again."""
-_SPARE = 32
-"""Records that may be taken beyond the bounds while an answer to a commit is awaited."""
+_SPARE, _SPARE_BYTES = 32, 1.125
+"""Records that may be taken beyond the bounds while an answer to a commit is awaited, and the share
+of the bound in bytes up to which one more may be."""
 _LISTEN, _LONGEST_LISTEN = 0.0005, 0.016
 """Seconds between these polls, doubled each time: half a second together."""
 _FULL_BEFORE_PAUSE = 0.5
@@ -258,7 +259,7 @@ class LaneThread:
         if room > 0:
             self._listened = 0
             self._resume(room)
-        elif self._recorder.commits.outstanding and self._listened < _SPARE:
+        elif self._recorder.commits.outstanding and self._may_listen():
             return self._listen()
         elif not self._pause_when_long_full():
             self._await_room(_BUSY)
@@ -270,6 +271,9 @@ class LaneThread:
             self._member.pause(self.partitions.owned.values())
         self._await_room(self._wait())
         return messages
+
+    def _may_listen(self) -> bool:
+        return self._listened < _SPARE and self._bytes < self._buffer_bytes * _SPARE_BYTES
 
     def _listen(self) -> list[Message]:
         """Take the answer to a commit, which comes in polls only, though there is no more room.
@@ -295,9 +299,11 @@ class LaneThread:
         self.buffer.room.clear()
 
     def _room(self) -> int:
-        if self.dispatch.bytes + self._recorder.waiting_bytes >= self._buffer_bytes:
-            return 0
-        return BUFFER - self.dispatch.waiting
+        return BUFFER - self.dispatch.waiting if self._bytes < self._buffer_bytes else 0
+
+    @property
+    def _bytes(self) -> int:
+        return self.dispatch.bytes + self._recorder.waiting_bytes
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""

@@ -60,8 +60,8 @@ def register(metrics: Metrics, worker: Worker) -> None:
     )
     of_lane: Mapping[object, Callable[[LaneThread], float]] = {
         Metric.JOBS_IN_FLIGHT: lambda lane: lane.buffer.running,
-        Metric.BUFFERED_RECORDS: lambda lane: len(lane.buffer),
-        Metric.BUFFERED_BYTES: lambda lane: lane.buffer.bytes,
+        Metric.BUFFERED_RECORDS: lambda lane: lane.dispatch.waiting,
+        Metric.BUFFERED_BYTES: lambda lane: lane.dispatch.bytes,
         Metric.ASSIGNED_PARTITIONS: lambda lane: len(lane.partitions.owned),
         Metric.LOST_RECORDS: lambda lane: lane.partitions.lost_records,
         Metric.OWNER_DEATHS: lambda lane: lane.partitions.dead_owners,

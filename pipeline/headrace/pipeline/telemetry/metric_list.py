@@ -115,10 +115,16 @@ class Metric:
         "headrace_assigned_partitions", "Partitions this process owns.", (LANE,), "partitions"
     )
     BUFFERED_RECORDS: Final = GaugeSpec(
-        "headrace_buffered_records", "Records in memory that wait for a slot.", (LANE,), "records"
+        "headrace_buffered_records",
+        "Records in memory that wait to be started, for whatever reason.",
+        (LANE,),
+        "records",
     )
     BUFFERED_BYTES: Final = GaugeSpec(
-        "headrace_buffered_bytes", "Bytes of the records that wait for a slot.", (LANE,), "bytes"
+        "headrace_buffered_bytes",
+        "Bytes of the records in memory that wait to be started.",
+        (LANE,),
+        "bytes",
     )
     LEDGER_SPAN: Final = GaugeSpec(
         "headrace_ledger_span",
