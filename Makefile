@@ -55,9 +55,10 @@ format: $(VENV)/.dev  ## Format and fix what can be fixed
 bench-quick: $(VENV)/.dev  ## Headrace and a bare confluent-kafka loop, two minutes at most
 	$(BIN)/python -m benchmarks.quick
 
-prove: $(VENV)/.run  ## 45 minutes of faults: 100,000 jobs, 200 faults, logs kept in build; then the mutants
+prove: $(VENV)/.dev  ## 45 minutes of faults: 100,000 jobs, 200 faults, logs kept in build; then mutants and model
 	$(BIN)/python -m headrace prove --minutes 40 --jobs 105000 --faults 210
 	$(MAKE) mutants
+	HEADRACE_MODEL_EXAMPLES=10000 $(BIN)/python -m pytest tests/proof/test_model.py --timeout 3600
 
 prove-quick: $(VENV)/.run  ## Three minutes: every kind of fault at least once
 	$(BIN)/python -m headrace prove --minutes 1 --jobs 3000 --faults 10
