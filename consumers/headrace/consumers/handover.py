@@ -22,6 +22,9 @@ _TIMEOUT = 5.0
 below `max.poll.interval.ms`, so that a slow broker never costs the lane its partitions."""
 _LOOK = 1.0
 """Seconds for the broker to say whether a topic is there."""
+_RAISED = (KafkaException, SystemError)
+"""What calls of a producer raise that was fenced meanwhile: its fatal error, or, if a delivery was
+reported after that in the same call, Python's complaint of a result with an exception set."""
 
 
 class End(StrEnum):
@@ -121,9 +124,16 @@ class HandOvers:
         except (KafkaException, BufferError) as error:
             return self._abort(producer, str(error))
         # Before the commit, so that what no broker takes ends as a known abort.
-        if producer.flush(_TIMEOUT) or self._refusals:
-            return self._abort(producer, f"not stored within {_TIMEOUT:g} s")
-        return self._commit(producer)
+        unstored = self._unstored(producer)
+        return self._abort(producer, unstored) if unstored else self._commit(producer)
+
+    def _unstored(self, producer: Producer) -> str:
+        """Wait until the broker has what was written; gives why it has not."""
+        try:
+            left = producer.flush(_TIMEOUT)
+        except _RAISED as error:
+            return str(error)
+        return f"not stored within {_TIMEOUT:g} s" if left or self._refusals else ""
 
     def resume(self, landed: Callable[[], bool]) -> HandOverResult:
         """Learn how a transaction of unknown end has ended.
@@ -165,12 +175,15 @@ class HandOvers:
             if cause.fatal():
                 self._producer = None
             return HandOverResult(End.UNKNOWN, self._reason(str(error)))
+        except SystemError as error:
+            self._producer = None
+            return HandOverResult(End.UNKNOWN, self._reason(str(error)))
 
     def _abort(self, producer: Producer, error: str) -> HandOverResult:
         reason = self._reason(error)
         try:
             producer.abort_transaction(_TIMEOUT)
-        except KafkaException as failure:
+        except _RAISED as failure:
             # Whatever state it is in, a new producer with the same id fences it and aborts.
             _LOG.warning("a transaction could not be aborted", error=str(failure))
             self._producer = None
