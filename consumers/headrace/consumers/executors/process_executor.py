@@ -1,7 +1,6 @@
 """Queues with `pool="process"`: child processes, which can be killed, and may die, one by one."""
 
 import multiprocessing
-import signal
 import threading
 from collections import deque
 from concurrent.futures import CancelledError
@@ -26,6 +25,7 @@ from headrace.consumers.outcomes import (
     error_info,
 )
 from headrace.consumers.records import JobRecord
+from headrace.consumers.supervisor import how_it_ended
 
 _LOG = structlog.get_logger("headrace.executors")
 _STOP_BUDGET = 10.0
@@ -137,7 +137,7 @@ class ProcessExecutor:
             case TimeoutError():
                 return TimedOut(record.timeout)
             case ProcessExpired():
-                return Died(_how(error.exitcode))
+                return Died(how_it_ended(error.exitcode))
             case BrokenProcessPool() | CancelledError():
                 return Unavailable(_broken(str(error)))
             case _:
@@ -155,15 +155,6 @@ def _end(pool: Any) -> threading.Thread:
 def _broken(why: str) -> ErrorInfo:
     message = f"the child processes broke down before this job ended ({why}); they start anew"
     return ErrorInfo((), "ProcessPoolBroken", message)
-
-
-def _how(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        try:
-            return signal.Signals(-exit_code).name
-        except ValueError:
-            return f"signal {-exit_code}"
-    return f"exit code {exit_code}"
 
 
 def _context() -> Any:
