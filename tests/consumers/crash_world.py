@@ -26,6 +26,7 @@ from headrace.consumers.records import JobRecord
 from headrace.consumers.retry import PROCESS_DIED, WORKER_DIED
 from headrace.consumers.settled import Rules
 from headrace.consumers.slots import Slots
+from headrace.consumers.standing import Standing
 from headrace.pipeline import Lane, Pipeline
 from headrace.schemas.headers import JobHeaders, PastAttempt
 
@@ -33,6 +34,7 @@ shop = Pipeline("shop")
 LANE = Lane("shop", "default", "normal")
 TOPIC = LANE.topic
 SLOTS = 3
+PLACES = 2
 Where = tuple[int, int]
 """Partition and offset."""
 
@@ -154,7 +156,7 @@ class Owner:
         self.fencing = Fenced()
         self.partitions = Partitions(name, "earliest", fencing=self.fencing)
         self.slots = Slots(SLOTS, self._start)
-        self.isolation = Isolation((self.slots,), self._start_isolated)
+        self.isolation = Isolation((self.slots,), self._start_isolated, places=PLACES)
         rules = Rules(LANE, shop.topology, shop.job_types, name)
         self.dispatch = Dispatch(
             rules,
@@ -340,27 +342,37 @@ class Owner:
     def _start(self, record: JobRecord) -> None:
         assert not self._alone_now(), "started beside a job that must be alone"
         self._must_be_covered(record)
-        assert not self._is_suspect(record), "a suspect runs with the others"
+        assert not self._is_suspect(record), "a suspect runs in the worker itself"
         self.running.append(record)
 
     def _start_isolated(self, record: JobRecord) -> None:
-        assert not self.isolated, "two isolated jobs at once"
+        assert len(self.isolated) < PLACES, "more isolated jobs than there are places"
+        assert not self._alone_now(), "started beside a job that must be alone"
         self._must_be_covered(record)
-        if self._is_suspect(record):
-            assert not self.running, "a suspect is started beside others"
+        if self._must_be_alone(record):
+            assert not self.running, "started beside others"
+            assert not self.isolated, "started beside children"
             known = self.broker.noted_alone(record.partition)
             assert known == record.offset, "a suspect runs alone and nobody knows"
         self.isolated.append(record)
 
     def _alone_now(self) -> bool:
-        return any(self._is_suspect(each) for each in self.isolated)
+        return any(self._must_be_alone(each) for each in self.isolated)
+
+    def _standing(self, record: JobRecord) -> Standing | None:
+        owned = self.partitions.owned.get((TOPIC, record.partition))
+        return None if record.assignment.closed or owned is None else owned.standing
 
     def _is_suspect(self, record: JobRecord) -> bool:
-        owned = self.partitions.owned.get((TOPIC, record.partition))
-        if record.assignment.closed or owned is None:
+        standing = self._standing(record)
+        return standing is not None and standing.is_suspect(record.offset)
+
+    def _must_be_alone(self, record: JobRecord) -> bool:
+        standing = self._standing(record)
+        if standing is None:
             return False
         history = {past.error_type for past in record.headers.history}
-        return owned.standing.is_suspect(record.offset) or WORKER_DIED in history
+        return standing.must_be_alone(record.offset) or WORKER_DIED in history
 
     def _must_be_covered(self, record: JobRecord) -> None:
         known = self.broker.known(record.partition)

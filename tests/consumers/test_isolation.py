@@ -1,7 +1,7 @@
-"""Isolation: one job at a time, in its turn, with the broker's knowledge, and the place given back."""
+"""Isolation: in a child, or alone with the broker's knowledge; in its turn; the place given back."""
 
 from headrace.consumers.clock import now_ms
-from headrace.consumers.isolation import Isolation, Suspects
+from headrace.consumers.isolation import Isolation
 from headrace.consumers.ledger import PartitionLedger
 from headrace.consumers.outcomes import Attempted, Died
 from headrace.consumers.owned import OwnedPartition
@@ -9,6 +9,7 @@ from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.retry import PROCESS_DIED, WORKER_DIED
 from headrace.consumers.slots import Slots
 from headrace.consumers.standing import Standing
+from headrace.consumers.suspects import Suspects
 from headrace.consumers.window import Window
 from headrace.pipeline import Lane, Pipeline
 from headrace.schemas.headers import JobHeaders, PastAttempt
@@ -21,7 +22,7 @@ LANE = Lane("shop", "default", "normal")
 def handler() -> None: ...
 
 
-def partition(number: int = 0, *, streak: int = 2, until: int = 100) -> OwnedPartition:
+def partition(number: int = 0, *, streak: int = 3, until: int = 100) -> OwnedPartition:
     """One that is open, with all its jobs read and allowed."""
     standing = Standing("me", True, streak, until if streak else 0, until)
     ledger = PartitionLedger(0, (), standing)
@@ -57,7 +58,7 @@ class Process:
         self.buffer = self.slots.add_lane(LANE)
         self.apart: list[JobRecord] = []
         self.told: list[tuple[JobRecord, Attempted]] = []
-        isolation = Isolation((self.slots,), self.apart.append)
+        isolation = Isolation((self.slots,), self.apart.append, places=2)
         self.lanes = [
             Suspects(isolation, lambda *told: self.told.append(told), in_children=in_children)
             for _ in range(lanes)
@@ -88,15 +89,17 @@ class Process:
 
 
 def test_only_suspects_and_jobs_that_processes_died_with_are_taken() -> None:
-    owned, calm = partition(until=10), partition(1, streak=1)
+    calm = partition(1, streak=1)
     suspects = Process().suspects
-    assert suspects.takes(job(owned, 9), owned)
-    assert not suspects.takes(job(owned, 10), owned)
+    for streak in (2, 3):
+        owned = partition(streak=streak, until=10)
+        assert suspects.takes(job(owned, 9), owned)
+        assert not suspects.takes(job(owned, 10), owned)
     assert not suspects.takes(job(calm, 9), calm)
     assert suspects.takes(job(calm, 9, PROCESS_DIED), calm)
     assert suspects.takes(job(calm, 9, WORKER_DIED), calm)
     assert not suspects.takes(job(calm, 9, "ValueError"), calm)
-    assert len(suspects) == 3
+    assert len(suspects) == 4
 
 
 def test_a_job_whose_child_died_needs_no_other_place_in_a_lane_of_children() -> None:
@@ -104,6 +107,9 @@ def test_a_job_whose_child_died_needs_no_other_place_in_a_lane_of_children() -> 
     suspects = Process(in_children=True).suspects
     assert not suspects.takes(job(owned, 1, PROCESS_DIED), owned)
     assert suspects.takes(job(owned, 1, WORKER_DIED), owned)
+    after_two, after_three = partition(streak=2), partition(streak=3)
+    assert not suspects.takes(job(after_two, 1), after_two)
+    assert suspects.takes(job(after_three, 1), after_three)
 
 
 def test_a_suspect_waits_until_nothing_else_runs_and_nothing_else_starts_meanwhile() -> None:
@@ -177,20 +183,41 @@ def test_a_suspect_of_another_partition_waits_until_the_note_of_the_first_is_gon
     assert one.noted_alone is None
 
 
-def test_a_job_that_needs_a_child_alone_lets_the_others_run() -> None:
+def test_suspects_after_two_deaths_run_in_children_beside_the_others() -> None:
+    owned, process = partition(streak=2), Process()
+    beside = process.busy(owned)
+    for offset in range(4):
+        assert process.suspects.takes(job(owned, offset), owned)
+    process.suspects.step()
+    assert [each.offset for each in process.apart] == [0, 1], "as many as there are places"
+    assert process.starts_others()
+    assert owned.standing.lone is None
+    process.slots.finished(process.buffer, beside)
+    process.suspects.ended(process.apart[1])
+    process.suspects.step()
+    assert [each.offset for each in process.apart] == [0, 1, 2]
+    assert [each.offset for each, _ in process.suspects.running()] == [0, 2]
+    assert [each.offset for each in process.suspects.withdraw(lambda _: True)] == [3]
+    assert (len(process.suspects), process.suspects.bytes) == (2, 0)
+
+
+def test_one_that_must_be_alone_waits_for_children_and_lets_no_other_begin() -> None:
     owned, process = partition(streak=0), Process()
     process.suspects.takes(job(owned, 0, PROCESS_DIED), owned)
-    process.suspects.takes(job(owned, 1, WORKER_DIED), owned)
     process.suspects.step()
+    process.suspects.takes(job(owned, 1, WORKER_DIED), owned)
+    process.until_running(owned)
+    process.suspects.takes(job(owned, 2, PROCESS_DIED), owned)
+    process.until_running(owned)
     assert [each.offset for each in process.apart] == [0]
-    assert process.starts_others()
-    beside = process.busy(owned)
     process.suspects.ended(process.apart[0])
     process.until_running(owned)
-    assert len(process.apart) == 1, "the next one must be alone, and something runs"
-    process.slots.finished(process.buffer, beside)
-    process.until_running(owned)
     assert [each.offset for each in process.apart] == [0, 1]
+    assert not process.starts_others()
+    process.suspects.ended(process.apart[1])
+    process.until_running(owned)
+    assert [each.offset for each in process.apart] == [0, 1, 2]
+    assert process.starts_others()
 
 
 def test_two_lanes_have_one_place() -> None:

@@ -15,17 +15,15 @@ from headrace.consumers import settling
 from headrace.consumers.clock import now_ms
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.held import Held
-from headrace.consumers.isolation import Isolation, Suspects
+from headrace.consumers.isolation import Isolation
 from headrace.consumers.ordering.lane_order import LaneOrder
 from headrace.consumers.ordering.parked import resumed
-from headrace.consumers.outcomes import Attempted
 from headrace.consumers.owned import OwnedPartition, Place
 from headrace.consumers.partitions import Partitions
 from headrace.consumers.records import JobRecord
 from headrace.consumers.settled import Rules, Settled, StayHere
 from headrace.consumers.slots import LaneBuffer, Slots
-
-Report = Callable[[JobRecord, Attempted], None]
+from headrace.consumers.suspects import Report, Suspects
 
 
 class Dispatch:

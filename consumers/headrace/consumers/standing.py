@@ -5,13 +5,14 @@ and how far jobs may have been started: the window. Whoever finds a partition op
 owner died, and adds one to the streak:
 
     streak 1   the window runs as usual: a process can die once for any reason
-    streak 2+  the unfinished jobs of the window are suspects: each runs alone, in a child process
-               of its own, so that a death is that job's and nobody else's
+    streak 2   the unfinished jobs of the window are suspects: each runs in a child process of its
+               own, so that a death is that job's and nobody else's
+    streak 3+  that was not enough, so a job may have taken worker and child along: each suspect
+               runs alone in its worker, after its offset was noted with the broker
 
-A suspect's offset is noted before it starts, so that even the death of the worker together with
-its child is told of. Such a death blames nobody at first (a machine can be switched off, a session
-be lost, and nobody can tell); from the third on, with the same job alone, it is the job's. Deaths are counted for each suspect, until its outcome
-is stored: that others run alone in between takes none back.
+Such a noted death blames nobody at first (a machine can be switched off, a session be lost, and
+nobody can tell); from the third on, with the same job alone, it is the job's. Deaths are counted
+for each suspect, until its outcome is stored: that others run alone in between takes none back.
 
 The streak ends when the commit point has passed the window. An owner that lost its session without
 dying takes its own partition back without a death counted.
@@ -30,7 +31,9 @@ from headrace.consumers.ordering.parked import ParkedError, ParkedHeads
 
 _LOG = structlog.get_logger("headrace.standing")
 SUSPECT_FROM: Final = 2
-"""Deaths in a row from which the jobs of the window are suspects."""
+"""Deaths in a row from which the jobs of the window are suspects, each in a child of its own."""
+ALONE_FROM: Final = 3
+"""Deaths in a row from which each of them runs alone besides."""
 BLAMED_FROM: Final = 3
 """Deaths of the worker with one job alone from which they are this job's. In the attempts after
 that a single one is."""
@@ -90,8 +93,12 @@ class Standing:
         return extras.encode(Extras(lone, deaths, parked), offset)
 
     def is_suspect(self, offset: int) -> bool:
-        """Whether a job may have killed its worker and must run alone."""
+        """Whether a job may have killed its worker and must run in a child of its own."""
         return self.streak >= SUSPECT_FROM and offset < self.suspects_until
+
+    def must_be_alone(self, offset: int) -> bool:
+        """Whether a child of its own was not enough for the suspects."""
+        return self.streak >= ALONE_FROM and offset < self.suspects_until
 
     def is_to_blame(self, offset: int, *, blamed_before: bool) -> bool:
         """Whether workers have died with this job alone, and often enough."""

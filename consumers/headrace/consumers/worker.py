@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -50,6 +50,8 @@ _BESIDE_THE_DRAIN = 120.0
 """Seconds that a rebalance may take beside the draining: the last commit, fencing, asking offsets."""
 _CHECK_INTERVAL = 0.05
 """Seconds between looks at the timeouts of threads."""
+_ISOLATED_PLACES: Final = 4
+"""Isolated jobs beside each other, at least, where the concurrency allows for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ class Worker:
         self._executors: dict[str, Executor] = {}
         self.shared = Slots(concurrency, self._start_shared)
         self.processes = Slots(min(concurrency, os.cpu_count() or 1), self._start_process)
-        self._isolation = Isolation((self.shared, self.processes), self._start_isolated)
+        self._isolation = Isolation(
+            (self.shared, self.processes), self._start_isolated, self._isolated_places()
+        )
         self.lanes = {lane: self._lane(lane) for lane in lanes}
         self._by_topic = {lane.topic: thread for lane, thread in self.lanes.items()}
 
@@ -164,6 +168,9 @@ class Worker:
             self._executors["process"] = ProcessExecutor(
                 self._child_setup(), self._report, self.processes.count
             )
+
+    def _isolated_places(self) -> int:
+        return min(self.concurrency, max(_ISOLATED_PLACES, os.cpu_count() or 1))
 
     def _child_setup(self) -> ChildSetup:
         return ChildSetup(

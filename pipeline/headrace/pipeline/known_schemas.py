@@ -39,7 +39,8 @@ class KnownSchemas:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._parsed = {schema.fingerprint: parse(schema.text) for schema in declared}
+        self._declared = {schema.fingerprint: schema.text for schema in declared}
+        self._parsed: dict[bytes, ParsedSchema] = {}
         self._topic = topic
         self._registry = registry
         self._clock = clock
@@ -56,6 +57,9 @@ class KnownSchemas:
         found = self._parsed.get(mark)
         if found is not None:
             return found
+        declared = self._declared.get(mark)
+        if declared is not None:
+            return self._parsed.setdefault(mark, parse(declared))
         with self._reading:
             if mark not in self._parsed and self._may_read():
                 self._read(mark)

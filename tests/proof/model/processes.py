@@ -127,7 +127,7 @@ class WorkerProcess(_Mortal):
         self._jobs = jobs
         self._watch = watch
         slots = Slots(SLOTS, partial(self._start, isolated=False))
-        isolation = Isolation((slots,), partial(self._start, isolated=True))
+        isolation = Isolation((slots,), partial(self._start, isolated=True), places=SLOTS)
         self.lane = self._lane(lane, slots, isolation)
         self.lane.buffer.room = cast("Any", _Room(self._waits))
 
