@@ -27,6 +27,8 @@ _LAST_CLOSE = 5.0
 an absent broker without limit, and a process that is told to stop must end."""
 _JOINED_AFTER = 5.0
 """Seconds after which a member that was assigned nothing counts as one that idles."""
+_REJOIN_AFTER = 30.0
+"""Seconds within which a second fatal error is not answered with one more consumer."""
 
 MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Consumer]
 
@@ -67,22 +69,63 @@ class Member:
         owner: Owner,
     ) -> None:
         self._group = group
+        self._topics = list(topics)
+        self._make_consumer = make_consumer
         self._partitions = partitions
         self._recorder = recorder
         self._figures = figures
         self._owner = owner
         self._error: Exception | None = None
+        self._fatal: KafkaError | None = None
+        self._joins = 0
+        self._rejoined = float("-inf")
         self._errors = Seldom(_LOG)
         self._changes = 0
         self._started = time.monotonic()
-        self._consumer = make_consumer(recorder.commits.on_commit, self._on_error)
-        recorder.belong_to(self._consumer)
-        self._consumer.subscribe(
-            list(topics),
+        self._consumer = self._join()
+
+    def _join(self) -> Consumer:
+        """Make a consumer and subscribe; what one before it still tells is not listened to."""
+        self._joins += 1
+        join = self._joins
+
+        def on_commit(error: KafkaError | None, answered: list[TopicPartition]) -> None:
+            if join == self._joins:
+                self._recorder.commits.on_commit(error, answered)
+
+        consumer = self._make_consumer(on_commit, self._on_error)
+        self._recorder.belong_to(consumer)
+        consumer.subscribe(
+            self._topics,
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
+        return consumer
+
+    def _rejoin(self, error: KafkaError) -> None:
+        """Go on with a new consumer: after a fatal error the client does nothing any more.
+
+        It has one when the group has forgotten this member and itself (an absence of the
+        coordinator for longer than the session): librdkafka treats GROUP_ID_NOT_FOUND as fatal.
+
+        Raises:
+            KafkaException: It is the second one in short time.
+        """
+        now = time.monotonic()
+        if now - self._rejoined < _REJOIN_AFTER:
+            raise KafkaException(error)
+        self._rejoined = now
+        _LOG.warning(
+            "the Kafka client gave up: joining the group again with a new one",
+            group=self._group,
+            error=error.str(),
+        )
+        self._changes += 1
+        self._lose(list(self._partitions.owned))
+        broken, self._consumer = self._consumer, self._join()
+        self._recorder.distrust_membership()
+        self._close(broken)
 
     def poll(self, timeout: float, most: int) -> list[Message]:
         """Serve rebalances, and give up to `most` messages; waits only when there is none.
@@ -97,8 +140,11 @@ class Member:
 
         Raises:
             LostOffsetError: A position is gone, or a group has no offset.
-            KafkaException: The client cannot go on.
+            KafkaException: The client cannot go on, and a new one could not either.
         """
+        if self._fatal is not None:
+            fatal, self._fatal = self._fatal, None
+            self._rejoin(fatal)
         self._recorder.prove_membership()
         changes = self._changes
         messages = self._fetch(timeout, most)
@@ -146,8 +192,11 @@ class Member:
             self._serve_rebalances()
         self._give_up(list(self._partitions.owned), in_poll=False)
         self._figures.joined = False
+        self._close(self._consumer)
+
+    def _close(self, consumer: Consumer) -> None:
         try:
-            within(_LAST_CLOSE, "headrace-leave", self._consumer.close)
+            within(_LAST_CLOSE, "headrace-leave", consumer.close)
         except CallHungError:
             _LOG.warning(
                 "the group could not be left, no broker answers: its partitions move on when this "
@@ -177,7 +226,6 @@ class Member:
 
         Raises:
             LostOffsetError: The position is gone from the log.
-            KafkaException: The client cannot go on.
         """
         place = (message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
@@ -189,12 +237,14 @@ class Member:
                 f"{place[0]}/{place[1]}: the position {message.offset()} is gone from the log "
                 f"({error.str()}); restart this process: it reports what was lost and goes on"
             )
-        elif error.fatal():
-            raise KafkaException(error)
+        elif error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - its public name
+            self._fatal = error  # the next poll begins anew
         else:
             self._errors.warn("a poll reported an error", group=self._group, error=error.str())
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
         self._changes += 1
         try:
             if assigned:
@@ -206,6 +256,9 @@ class Member:
             self._error = error
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            consumer.incremental_unassign(revoked)
+            return
         self._changes += 1
         try:
             self._figures.revoked += len(revoked)
@@ -218,14 +271,17 @@ class Member:
             consumer.incremental_unassign(revoked)
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
-        self._changes += 1
-        places = [(position.topic, position.partition) for position in lost]
-        self._figures.lost_partitions += len(lost)
+        if consumer is self._consumer:
+            self._changes += 1
+            self._lose([(position.topic, position.partition) for position in lost])
+            self._log("partitions lost: another process has them", lost)
+        consumer.incremental_unassign(lost)
+
+    def _lose(self, places: Sequence[Place]) -> None:
+        self._figures.lost_partitions += len(places)
         self._partitions.close(places)
         self._recorder.commits.forget(places)
         self._owner.forget(places)
-        self._log("partitions lost: another process has them", lost)
-        consumer.incremental_unassign(lost)
 
     def _give_up(self, places: Sequence[Place], *, in_poll: bool) -> None:
         commits = self._recorder.commits
