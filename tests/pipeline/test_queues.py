@@ -105,6 +105,7 @@ def test_no_two_topics_of_a_pipeline_share_a_name() -> None:
     names = [lane.topic for lane in topology.lanes()]
     names += [topology.dead_letters(queue) for queue in shop.queues]
     names += [topology.events, topology.control, topology.schedules, topology.schemas]
+    names += [topology.workers, topology.letters, topology.audit]
     assert len(set(names)) == len(names)
 
 

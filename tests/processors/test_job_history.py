@@ -26,6 +26,7 @@ from headrace.processors.job_history import UNKNOWN, JobHistory
 from headrace.processors.job_list import JobFilter
 from headrace.processors.job_search import created_in
 from headrace.processors.job_view import JobView
+from headrace.processors.repair.letter_filter import LetterFilter
 from headrace.producers import Producer
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import Transition, encode_batch
@@ -240,7 +241,7 @@ def test_dead_letters_are_listed_the_last_first_with_reason_error_and_attempts(
         ("", "undecodable", "InvalidHeadersError", 0),
     }
     assert lived.letters.newest(limit=1) == found[:1]
-    assert lived.letters.newest("idle") == []
+    assert lived.letters.newest(LetterFilter(queues=("idle",))) == []
 
 
 def test_a_dead_letter_is_shown_in_full(lived: Lived) -> None:
@@ -256,7 +257,7 @@ def test_a_dead_letter_is_shown_in_full(lived: Lived) -> None:
 
 
 def test_a_dead_letter_of_foreign_bytes_keeps_them_and_their_headers(lived: Lived) -> None:
-    (letter,) = (x for x in lived.letters.all() if x.reason == "undecodable")
+    (letter,) = (x for x in lived.letters.select() if x.reason == "undecodable")
     assert lived.letters.find(letter.job_id) == letter
     assert letter.payload == JUNK
     assert letter.headers == {"x-origin": "legacy"}
@@ -264,7 +265,7 @@ def test_a_dead_letter_of_foreign_bytes_keeps_them_and_their_headers(lived: Live
 
 
 def test_stats_count_by_queue_reason_type_and_fingerprint(lived: Lived) -> None:
-    stats = count(lived.letters.all())
+    stats = count(lived.letters.select())
     assert stats.total == 3
     assert {tally.value: tally.count for tally in stats.tallies["queue"]} == {"default": 3}
     assert {tally.value for tally in stats.tallies["job_type"]} == {"", "fail", "reject"}

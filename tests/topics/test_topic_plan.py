@@ -121,6 +121,7 @@ def test_every_topic_of_the_topology_is_wanted_once() -> None:
             "shop.mail.dlq",
             *(f"shop.delay.{tier}" for tier in tiers),
             *(f"shop.{name}" for name in ("events", "control", "schedules", "schemas", "workers")),
+            *(f"shop.{name}" for name in ("letters", "audit")),
         ]
     )
 
@@ -145,6 +146,14 @@ def test_dead_letters_are_kept_for_their_own_time() -> None:
     kept = {topic.role: topic.config.get("retention.ms") for topic in topics}
     assert kept[Role.DEAD_LETTERS] == str(90 * 86_400_000)
     assert kept[Role.LANE] == kept[Role.TIER] == str(7 * 86_400_000)
+    assert kept[Role.AUDIT] == kept[Role.DEAD_LETTERS]
+
+
+def test_what_was_done_about_a_letter_outlives_it_by_more_than_a_segment() -> None:
+    topics = wanted(pipeline(), settings(dlq_retention=timedelta(days=1)))
+    (letters,) = (topic for topic in topics if topic.role is Role.LETTERS)
+    assert letters.config["cleanup.policy"] == "compact,delete"
+    assert int(letters.config["retention.ms"]) > (1 + 7) * 86_400_000
 
 
 def test_lanes_are_read_by_groups_of_their_name_and_all_tiers_by_the_scheduler() -> None:

@@ -92,6 +92,16 @@ class Topology:
         return f"{self.pipeline}.workers"
 
     @property
+    def letters(self) -> str:
+        """Compacted: what was done about dead letters."""
+        return f"{self.pipeline}.letters"
+
+    @property
+    def audit(self) -> str:
+        """Who changed what by hand, when and why."""
+        return f"{self.pipeline}.audit"
+
+    @property
     def scheduler_group(self) -> str:
         """The consumer group that reads the delay tiers."""
         return f"{self.pipeline}.scheduler"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from headrace.processors.dead_letter_view import DeadLetter
+from headrace.processors.dead_letter import DeadLetter
 from headrace.processors.job_view import both_times
 
 _KINDS: Final[dict[str, Callable[[DeadLetter], str]]] = {
@@ -12,7 +12,7 @@ _KINDS: Final[dict[str, Callable[[DeadLetter], str]]] = {
     "reason": lambda letter: letter.reason,
     "error": lambda letter: letter.error_type,
     "job_type": lambda letter: letter.job_type,
-    "fingerprint": lambda letter: letter.fingerprint,
+    "fingerprint": lambda letter: letter.fingerprint.title,
 }
 
 

@@ -1,117 +1,40 @@
-"""Dead letters as operators see them: a list, one in full, figures."""
+"""Finding dead letters: the newest, all, or one, by any conditions."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from heapq import heappush, heappushpop
 from typing import Final
+
+from confluent_kafka import Message
 
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
+from headrace.processors.dead_letter import DeadLetter, letter_of
 from headrace.processors.job_history import require
 from headrace.processors.job_search import created_in
-from headrace.processors.job_view import both_times
 from headrace.processors.payloads import Payload, PayloadReader
 from headrace.processors.reader import Progress, TailReader, TopicReader
-from headrace.processors.sightings import Location, Sighting, sight
+from headrace.processors.repair.letter_filter import ANY_LETTER, OPEN_LETTERS, LetterFilter
+from headrace.processors.repair.letter_states import LetterMark, LetterState, read_marks, state_of
+from headrace.processors.repair.raw_records import raw_record
+from headrace.processors.repair.resolution import succeeded_generations
+from headrace.processors.sightings import headers_of, sight
 from headrace.processors.snapshot import CLOCK_MARGIN, Cluster, LogSpan
-from headrace.schemas import headers
-from headrace.schemas.headers import PastAttempt
 
 _FIRST_WINDOW: Final = 100
-_DIGITS: Final = re.compile(r"\d+")
-_HEX: Final = re.compile(r"\b[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One job that will not be tried again by itself. Times in epoch milliseconds.
-
-    Attributes:
-        reason: One of `DeadReason`.
-        died: When.
-        attempts: How often it was tried; 0 for a record that is no job.
-        created: When it was submitted; None for a record that is no job.
-        origin: `topic/partition/offset` of the lane's record that died.
-        history: What became of its last attempts, oldest first.
-        location: Where it lies.
-        headers: The record's other headers, as the producer wrote them.
-    """
-
-    job_id: str
-    job_type: str
-    queue: str
-    reason: str
-    died: int
-    attempts: int
-    error_type: str
-    error_message: str
-    traceback: str
-    created: int | None
-    generation: int
-    tenant: str | None
-    key: str | None
-    worker: str | None
-    origin: str | None
-    history: tuple[PastAttempt, ...]
-    location: Location
-    payload: bytes | None
-    headers: Mapping[str, str | None]
-
-    @property
-    def fingerprint(self) -> str:
-        """The error with numbers and ids stripped, so that alike errors count as one."""
-        message = self.error_message.splitlines()[0] if self.error_message else ""
-        plain = _DIGITS.sub("#", _HEX.sub("#", message))
-        return f"{self.error_type}: {plain}" if plain else self.error_type
-
-    def as_json(self) -> dict[str, object]:
-        """Keys: `job_id`, `job_type`, `queue`, `reason`, `died_ms`, `died`, `attempts`,
-        `error_type`, `error_message`, `created_ms`, `created`, `generation`, `tenant`, `key`,
-        `location`."""  # noqa: D205, D209
-        return {
-            "job_id": self.job_id,
-            "job_type": self.job_type,
-            "queue": self.queue,
-            "reason": self.reason,
-            **both_times("died", self.died),
-            "attempts": self.attempts,
-            "error_type": self.error_type,
-            "error_message": self.error_message,
-            **both_times("created", self.created),
-            "generation": self.generation,
-            "tenant": self.tenant,
-            "key": self.key,
-            "location": self.location.as_json(),
-        }
-
-    def in_full(self, arguments: Payload | None) -> dict[str, object]:
-        """Keys of `as_json`, and `worker`, `origin`, `traceback`, `history`, `headers`,
-        `arguments` (left out when None)."""  # noqa: D205, D209
-        full = self.as_json() | {
-            "worker": self.worker,
-            "origin": self.origin,
-            "traceback": self.traceback,
-            "history": [
-                {
-                    "attempt": past.attempt,
-                    **both_times("at", past.at),
-                    "error_type": past.error_type,
-                    "error_message": past.error_message,
-                }
-                for past in self.history
-            ],
-            "headers": dict(self.headers),
-        }
-        return full if arguments is None else full | {"arguments": arguments.as_json()}
+_DEAD: Final = Role.DEAD_LETTERS
+_REPLAYED: Final = frozenset({LetterState.REPLAYED, LetterState.RESOLVED})
+Take = Callable[[Message], DeadLetter | None]
 
 
 class DeadLetters:
     """The dead letters of a pipeline, those of finished transactions only.
 
-    Every method raises KafkaUnavailableError when Kafka gives no answer in time, TopicError when
-    it refuses, and SettingsError for a queue that the pipeline does not declare.
+    Each call looks anew at what was done about them. Every method raises KafkaUnavailableError when
+    Kafka gives no answer in time, TopicError when it refuses, and SettingsError for a queue that
+    the pipeline does not declare.
     """
 
     def __init__(
@@ -128,84 +51,120 @@ class DeadLetters:
         """The topics that are read."""
         return tuple(self._queues)
 
-    def newest(self, queue: str | None = None, limit: int = 20) -> list[DeadLetter]:
-        """List dead letters, those first that died last. Reads no more than that takes."""
+    def newest(self, wanted: LetterFilter = OPEN_LETTERS, limit: int = 20) -> list[DeadLetter]:
+        """List letters that meet the conditions, those first that died last.
+
+        Reads backwards, no more than that takes, and holds no more than `limit` of them.
+        """
+        spans, take = self._spans(wanted.queues), self._taker(wanted)
+        last = _Last(limit)
         with TopicReader(self._kafka, self._progress) as reader:
-            tail = TailReader(reader, self._spans(queue), lambda _: _FIRST_WINDOW)
-            found: list[tuple[int, DeadLetter]] = []
-            while True:
-                found += [(m.timestamp()[1], self._read(sight(m, _DEAD))) for m in tail.more()]
-                certain = [each for at, each in found if min(at, each.died) >= tail.horizon]
-                if tail.exhausted or len(certain) >= limit:
-                    return sorted(certain, key=lambda each: each.died, reverse=True)[:limit]
+            tail = TailReader(reader, spans, lambda _: _FIRST_WINDOW)
+            while not (tail.exhausted or last.is_certain(tail.horizon)):
+                for message in tail.more():
+                    letter = take(message)
+                    if letter is not None:
+                        last.add(letter)
+        return last.newest_first()
+
+    def select(self, wanted: LetterFilter = OPEN_LETTERS) -> Iterator[DeadLetter]:
+        """Give every letter that meets the conditions: in order within each partition."""
+        spans, take = self._spans(wanted.queues), self._taker(wanted)
+        return self._letters(spans, take)
+
+    def of_job(self, job_id: str) -> list[DeadLetter]:
+        """Give all letters of a job, the first first: one for each time that it died."""
+        made = created_in(job_id)
+        spans = self._spans(())
+        if made is not None:
+            spans = self._cluster.since(spans, made - CLOCK_MARGIN)
+        take = self._taker(replace(ANY_LETTER, ids=(job_id,)))
+        return sorted(self._letters(spans, take), key=lambda each: (each.generation, each.died))
 
     def find(self, job_id: str) -> DeadLetter | None:
         """Find the last dead letter of a job; None when there is none."""
-        made = created_in(job_id)
-        spans = self._spans(None)
-        if made is not None:
-            spans = self._cluster.since(spans, made - CLOCK_MARGIN)
-        found = [each for each in self._letters(spans) if each.job_id == job_id]
-        return max(found, key=lambda each: (each.generation, each.died), default=None)
-
-    def all(self, queue: str | None = None) -> Iterator[DeadLetter]:
-        """Give every dead letter, in no order."""
-        return self._letters(self._spans(queue))
+        found = self.of_job(job_id)
+        return found[-1] if found else None
 
     def arguments(self, letter: DeadLetter) -> Payload:
         """Decode what the job was submitted with, or dump it."""
         return PayloadReader(self._pipeline, self._kafka).arguments(letter.job_type, letter.payload)
 
-    def _letters(self, spans: Iterable[LogSpan]) -> Iterator[DeadLetter]:
+    def _letters(self, spans: Iterable[LogSpan], take: Take) -> Iterator[DeadLetter]:
         with TopicReader(self._kafka, self._progress) as reader:
             for message in reader.read(spans):
-                yield self._read(sight(message, _DEAD))
+                letter = take(message)
+                if letter is not None:
+                    yield letter
 
-    def _spans(self, queue: str | None) -> list[LogSpan]:
-        if queue is not None and queue not in self._pipeline.queues:
-            raise SettingsError(
-                f"pipeline {self._pipeline.name!r} declares no queue {queue!r} (declared: "
-                f"{', '.join(self._pipeline.queues)})"
-            )
+    def _spans(self, queues: Iterable[str]) -> list[LogSpan]:
+        asked = tuple(queues)
+        for queue in asked:
+            if queue not in self._pipeline.queues:
+                raise SettingsError(
+                    f"pipeline {self._pipeline.name!r} declares no queue {queue!r} (declared: "
+                    f"{', '.join(self._pipeline.queues)})"
+                )
         snapshot = self._cluster.snapshot(self._pipeline, (_DEAD,))
-        asked = [topic for topic, name in self._queues.items() if queue in (None, name)]
-        for topic in asked:
+        topics = [topic for topic, name in self._queues.items() if not asked or name in asked]
+        for topic in topics:
             require(snapshot, topic)
-        return [span for span in snapshot.of((_DEAD,)) if span.topic in asked]
+        return [span for span in snapshot.of((_DEAD,)) if span.topic in topics]
 
-    def _read(self, found: Sighting) -> DeadLetter:
-        job = found.job
-        return DeadLetter(
-            job.job_id,
-            job.job_type,
-            self._queues[found.location.topic],
-            found.text(headers.REASON) or "",
-            _number(found.text(headers.DIED), found.appended),
-            job.attempt if job.job_type else 0,
-            found.text(headers.ERROR_TYPE) or "",
-            found.text(headers.ERROR_MESSAGE) or "",
-            found.text(headers.TRACEBACK) or "",
-            job.created if job.job_type else None,
-            job.generation,
-            job.tenant,
-            found.ordering_key,
-            found.text(headers.WORKER),
-            found.text(headers.ORIGIN),
-            job.history,
-            found.location,
-            found.payload,
-            {name: found.text(name) for name in found.raw if name not in _TOLD},
-        )
+    def _taker(self, wanted: LetterFilter) -> Take:
+        """Make what turns a record into a letter with its state, or leaves it out.
+
+        What costs least is looked at first: at 100,000 letters, most of them not meant, it counts.
+        """
+        admits = wanted.admission()
+        marks = read_marks(self._kafka, self._pipeline.topology)
+        succeeded = self._succeeded(wanted, marks)
+
+        def take(message: Message) -> DeadLetter | None:
+            raw = headers_of(message)
+            if not admits(raw):
+                return None
+            place = f"{message.topic()}/{message.partition()}/{message.offset()}"
+            mark = marks.get(place)
+            state = state_of(mark, succeeded)
+            if wanted.states and state not in wanted.states:
+                return None
+            queue = self._queues[message.topic() or ""]
+            letter = letter_of(sight(message, _DEAD), raw_record(message), queue)
+            letter = replace(letter, state=state, mark=mark) if mark is not None else letter
+            return letter if wanted.matches(letter) else None
+
+        return take
+
+    def _succeeded(
+        self, wanted: LetterFilter, marks: Mapping[str, LetterMark]
+    ) -> Mapping[str, int]:
+        """Read what replayed jobs came to, unless nobody asks for it."""
+        if wanted.states and not _REPLAYED.intersection(wanted.states):
+            return {}
+        asked = (mark for mark in marks.values() if not wanted.ids or mark.job in wanted.ids)
+        return succeeded_generations(self._pipeline, self._kafka, asked, self._progress)
 
 
-_DEAD: Final = Role.DEAD_LETTERS
-_TOLD: Final = frozenset(
-    {
-        headers.REASON, headers.DIED, headers.ERROR_TYPE, headers.ERROR_MESSAGE,
-        headers.TRACEBACK, headers.ORIGIN, headers.WORKER, headers.HISTORY,
-    }
-)  # fmt: skip
+class _Last:
+    """Of all letters that it is given, those that died last."""
 
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._heap: list[tuple[int, int, DeadLetter]] = []
+        self._count = 0
 
-def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text is not None and text.isdigit() else otherwise
+    def add(self, letter: DeadLetter) -> None:
+        self._count += 1
+        entry = (letter.died, self._count, letter)
+        if len(self._heap) < self._limit:
+            heappush(self._heap, entry)
+        else:
+            heappushpop(self._heap, entry)
+
+    def is_certain(self, horizon: int) -> bool:
+        """Whether nothing that was appended before a time can belong to them."""
+        return len(self._heap) == self._limit and self._heap[0][0] >= horizon
+
+    def newest_first(self) -> list[DeadLetter]:
+        return [letter for _, _, letter in sorted(self._heap, reverse=True, key=lambda e: e[:2])]

@@ -107,7 +107,7 @@ class Snapshot:
 
 def roles_of(topology: Topology, roles: Collection[Role] = ALL_ROLES) -> Mapping[str, Role]:
     """Name the topics that have one of the roles."""
-    named: dict[str, Role] = {topology.events: Role.EVENTS}
+    named: dict[str, Role] = {topology.events: Role.EVENTS, topology.audit: Role.AUDIT}
     named |= {lane.topic: Role.LANE for lane in topology.lanes()}
     named |= {topology.tier(tier): Role.TIER for tier in TIERS}
     named |= {topology.dead_letters(queue.name): Role.DEAD_LETTERS for queue in topology.queues}

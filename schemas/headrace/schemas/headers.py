@@ -51,6 +51,11 @@ ORIGIN: Final = "headrace-origin"
 """Dead letters: `topic/partition/offset` of the record that died."""
 WORKER: Final = "headrace-worker"
 """Dead letters: the worker that gave the job up."""
+APPENDED: Final = "headrace-appended"
+"""Imported dead letters: when Kafka stored the original, in milliseconds since the Unix epoch."""
+
+EDITED_FROM: Final = "headrace-edited-from"
+"""The id of the dead job whose arguments were edited to make this one. Only tools read it."""
 
 CLOUDEVENTS_VERSION: Final = "1.0"
 AVRO: Final = "application/avro"
@@ -65,7 +70,7 @@ _OWN: Final = frozenset(
     {
         SPEC_VERSION, ID, TYPE, SOURCE, TIME, TENANT, EXPIRY, CONTENT_TYPE, ATTEMPT, STEP,
         GENERATION, DUE, LANE, DEDUP, HISTORY, REASON, DIED, ERROR_TYPE, ERROR_MESSAGE, TRACEBACK,
-        ORIGIN, WORKER,
+        ORIGIN, WORKER, APPENDED,
     }
 )  # fmt: skip
 

@@ -9,8 +9,8 @@ from headrace.console.commands import views
 from headrace.console.options import AppDir, Json, Reference, load, reference_and_rest
 
 if TYPE_CHECKING:
+    from headrace.processors.dead_letter import DeadLetter
     from headrace.processors.dead_letter_stats import Tally
-    from headrace.processors.dead_letter_view import DeadLetter
     from headrace.processors.payloads import Payload
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: jobs that are not tried again.")
@@ -33,10 +33,12 @@ def list_letters(
 ) -> None:
     """List dead letters, those first that died last."""
     from headrace.processors.dead_letter_view import DeadLetters
+    from headrace.processors.repair.letter_filter import LetterFilter
 
     pipeline = load(reference, app_dir)
+    wanted = LetterFilter(queues=(queue,) if queue else ())
     with views.progress() as progress:
-        found = DeadLetters(pipeline, views.kafka(), progress).newest(queue, limit)
+        found = DeadLetters(pipeline, views.kafka(), progress).newest(wanted, limit)
     if json:
         output.print_json({"dead_letters": [letter.as_json() for letter in found]})
     elif found:
@@ -103,10 +105,12 @@ def stats(
     """Count dead letters by queue, reason, job type and error. Reads all of them."""
     from headrace.processors.dead_letter_stats import count
     from headrace.processors.dead_letter_view import DeadLetters
+    from headrace.processors.repair.letter_filter import LetterFilter
 
     pipeline = load(reference, app_dir)
+    wanted = LetterFilter(queues=(queue,) if queue else ())
     with views.progress() as progress:
-        counted = count(DeadLetters(pipeline, views.kafka(), progress).all(queue))
+        counted = count(DeadLetters(pipeline, views.kafka(), progress).select(wanted))
     if json:
         output.print_json(counted.as_json())
         return

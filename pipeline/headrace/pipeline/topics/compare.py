@@ -144,6 +144,8 @@ def _noun(wanted: WantedTopic) -> str:
 def _policy_harm(wanted: WantedTopic) -> str:
     if wanted.role is Role.COMPACTED:
         return "what it holds would be deleted by age"
+    if wanted.role is Role.LETTERS:
+        return "what was done about dead letters would be forgotten too soon, or kept for ever"
     return "compaction deletes all but the last record of each key, which loses jobs"
 
 

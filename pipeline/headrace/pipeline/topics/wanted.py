@@ -18,6 +18,10 @@ SHORTEST_RETENTION: Final = 2 * LONGEST_WAIT
 HANDOVER_ROOM: Final = 512 * 1024
 """Bytes by which a record may grow on its way from a lane to a tier or the dead letters."""
 DEAD_LETTER_PARTITIONS: Final = 3
+LETTERS_OUTLIVE: Final = timedelta(days=14)
+"""How much longer the state of a dead letter is kept than the letter: Kafka deletes whole segments,
+so a letter may outlive its retention by a segment's age, a week by default. Without its state it
+would be open again."""
 MIN_INSYNC: Final = "min.insync.replicas"
 TIMESTAMP: Final = "message.timestamp.type"
 CLEANUP: Final = "cleanup.policy"
@@ -31,6 +35,8 @@ class Role(StrEnum):
     TIER = "delay tier"
     DEAD_LETTERS = "dead letters"
     EVENTS = "events"
+    AUDIT = "audit"
+    LETTERS = "letter states"
     COMPACTED = "compacted"
 
 
@@ -133,6 +139,8 @@ def _all(topology: Topology, settings: TopicSettings) -> Iterator[WantedTopic]:
     yield make.log(Role.EVENTS, topology.events, settings.events_partitions)
     for name in (topology.control, topology.schedules, topology.schemas, topology.workers):
         yield make.compacted(name)
+    yield make.letters(topology.letters)
+    yield make.log(Role.AUDIT, topology.audit, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +151,8 @@ class _Maker:
         self, role: Role, name: str, partitions: int, *, group: str | None = None
     ) -> WantedTopic:
         settings = self.settings
-        retention = (
-            settings.dlq_retention if role is Role.DEAD_LETTERS else settings.topic_retention
-        )
+        long = role in {Role.DEAD_LETTERS, Role.AUDIT}
+        retention = settings.dlq_retention if long else settings.topic_retention
         room = 0 if role is Role.LANE else HANDOVER_ROOM
         config = {
             CLEANUP: "delete",
@@ -156,14 +163,21 @@ class _Maker:
         return self._topic(role, name, partitions, config, group)
 
     def compacted(self, name: str) -> WantedTopic:
-        config = {
-            CLEANUP: "compact",
+        return self._topic(Role.COMPACTED, name, 1, self._compaction("compact"), None)
+
+    def letters(self, name: str) -> WantedTopic:
+        retention = self.settings.dlq_retention + LETTERS_OUTLIVE
+        config = self._compaction("compact,delete") | {RETENTION: str(to_milliseconds(retention))}
+        return self._topic(Role.LETTERS, name, 1, config, None)
+
+    def _compaction(self, policy: str) -> dict[str, str]:
+        return {
+            CLEANUP: policy,
             # Readers read it whole, so the active segment, which is never compacted, stays short
             "segment.ms": str(to_milliseconds(timedelta(hours=1))),
             "min.cleanable.dirty.ratio": "0.1",
             "max.message.bytes": str(self.settings.topic_max_message_bytes),
         }
-        return self._topic(Role.COMPACTED, name, 1, config, None)
 
     def _topic(
         self, role: Role, name: str, partitions: int, config: dict[str, str], group: str | None
