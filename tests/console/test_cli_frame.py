@@ -74,12 +74,6 @@ def test_a_misspelt_variable_is_pointed_out(headrace: CommandLine) -> None:
     assert "did you mean HEADRACE_WORKER_CONCURRENCY?" in done.stderr
 
 
-def test_the_waits_of_a_retry_policy_are_explained(headrace: CommandLine) -> None:
-    shown = headrace.ok("retry", "explain", SHOP, "email.send")
-    assert "5, by its own policy" in shown
-    assert re.search(r"^ +5 +5\.6s to 10s +20s$", shown, re.MULTILINE)
-
-
 def test_no_broker_is_exit_code_3(headrace: CommandLine) -> None:
     done = headrace("kafka", "status", "--directory", str(headrace.folder))
     assert done.returncode == 3

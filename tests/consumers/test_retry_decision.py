@@ -127,6 +127,69 @@ def test_a_timeout_counts_as_a_timeout_error_for_the_policy() -> None:
     assert decided(TimedOut(1), 1, Retry(only=(OSError,))).__class__ is ComeBack
 
 
+# -- what an exception asks for, and how old a job may be ------------------------------------------
+
+
+def test_what_an_exception_asks_for_holds_instead_of_the_back_off() -> None:
+    assert decided(Failed(ERROR, 90 * SECOND)) == after(90_000, counted=True)
+    assert decided(Failed(ERROR, timedelta())) == after(0, counted=True)
+
+
+def test_an_exception_that_asks_for_a_wait_is_still_judged_by_the_policy() -> None:
+    never = Retry(never=(ConnectionError,))
+    assert decided(Failed(ERROR, SECOND), 1, never) == Bury(DeadReason.EXHAUSTED, ERROR)
+    assert decided(Failed(ERROR, SECOND), LAST) == Bury(DeadReason.EXHAUSTED, ERROR)
+
+
+def aged(outcome: Outcome, age: timedelta, policy: Retry, attempt: int = 1) -> object:
+    old = job(attempt)._replace(created=NOW - age // timedelta(milliseconds=1))
+    return decide(old, policy, Attempted(outcome, NOW - 10, NOW), CHANCE)
+
+
+FIFTEEN = Retry.fixed(15 * SECOND, 9, max_age=60 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "outcome", [Failed(ERROR), Failed(ERROR, 15 * SECOND), RetryAsked(15 * SECOND, ERROR)]
+)
+def test_a_retry_that_would_come_when_the_job_is_too_old_is_not_made(outcome: Outcome) -> None:
+    assert aged(outcome, 45 * SECOND, FIFTEEN) == after(15_000, counted=True)
+    too_old = aged(outcome, 45 * SECOND + timedelta(milliseconds=1), FIFTEEN)
+    assert too_old == Bury(DeadReason.TOO_OLD, ERROR)
+
+
+@pytest.mark.parametrize("outcome", [TimedOut(1), Died("SIGKILL")])
+def test_a_timeout_or_a_death_of_a_job_that_is_too_old_is_not_retried_either(
+    outcome: Outcome,
+) -> None:
+    buried = aged(outcome, 3_600 * SECOND, FIFTEEN)
+    assert isinstance(buried, Bury)
+    assert buried.reason is DeadReason.TOO_OLD
+
+
+def test_the_last_attempt_of_an_old_job_is_exhausted_not_too_old() -> None:
+    assert aged(Failed(ERROR), 3_600 * SECOND, FIFTEEN, 9) == Bury(DeadReason.EXHAUSTED, ERROR)
+
+
+def test_age_shortens_no_wait_and_stops_nothing_else() -> None:
+    assert aged(Snoozed(90 * SECOND), 3_600 * SECOND, FIFTEEN) == after(
+        90_000, counted=False, error=None
+    )
+    assert aged(Succeeded(), 3_600 * SECOND, FIFTEEN) == Finish(JobState.SUCCEEDED)
+
+
+def test_the_age_of_the_outer_policy_holds_where_an_exceptions_own_names_none() -> None:
+    outer = Retry(
+        max_age=60 * SECOND,
+        per_exception={
+            ConnectionError: Retry.fixed(SECOND, 9),
+            LookupError: Retry.fixed(SECOND, 9, max_age=3_600 * SECOND),
+        },
+    )
+    assert isinstance(aged(Failed(ERROR), 60 * SECOND, outer), Bury)
+    assert isinstance(aged(Failed(error_info(KeyError())), 60 * SECOND, outer), ComeBack)
+
+
 outcomes = st.sampled_from([Failed(ERROR), TimedOut(1.0), Died("SIGKILL")])
 waits = st.timedeltas(timedelta(), timedelta(days=400))
 

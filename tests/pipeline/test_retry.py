@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline import DeclarationError, Retry
+from headrace.pipeline import DeclarationError, Retry, RetryBudget
 from headrace.pipeline.retry import MAX_DELAY, qualified_names
 
 SECOND = timedelta(seconds=1)
@@ -121,6 +121,57 @@ def test_exceptions_of_one_name_in_two_modules_are_told_apart() -> None:
     assert Retry(never=(TimeoutError,)).retries(("builtins.TimeoutError",))
 
 
+def test_a_fixed_policy_always_waits_the_same() -> None:
+    policy = Retry.fixed(7 * SECOND, 4)
+    assert policy.max_attempts == 4
+    assert {policy.wait(attempt, CHANCE) for attempt in range(1, 20)} == {7 * SECOND}
+
+
+def test_listed_waits_come_one_after_the_other_and_their_number_decides_the_attempts() -> None:
+    policy = Retry.delays(SECOND, 60 * SECOND, 3_600 * SECOND)
+    assert policy.max_attempts == 4
+    assert [policy.wait(n, CHANCE) / SECOND for n in (1, 2, 3)] == [1, 60, 3_600]
+
+
+def test_with_more_attempts_than_listed_waits_the_last_wait_is_repeated() -> None:
+    policy = Retry.delays(SECOND, 5 * SECOND, max_attempts=5)
+    assert policy.max_attempts == 5
+    assert [policy.wait(n, CHANCE) / SECOND for n in (1, 2, 3, 4)] == [1, 5, 5, 5]
+
+
+def test_fixed_and_listed_waits_have_jitter_only_if_it_is_given() -> None:
+    policy = Retry.delays(100 * SECOND, jitter=0.5, never=(KeyError,))
+    waits = {policy.wait(1, CHANCE) for _ in range(50)}
+    assert len(waits) > 40
+    assert all(50 * SECOND <= wait <= 150 * SECOND for wait in waits)
+    assert policy.never == (KeyError,)
+
+
+def test_a_list_of_no_waits_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"Retry\.delays\(\) names no wait"):
+        Retry.delays()
+
+
+def test_a_budget_for_one_exception_alone_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"per_exception=\{KeyError.*to the outer Retry"):
+        Retry(per_exception={KeyError: Retry(budget=RetryBudget())})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"ratio": 0}, "ratio=0"),
+        ({"ratio": 1.1}, r"ratio=1\.1"),
+        ({"per": timedelta(milliseconds=999)}, "per="),
+        ({"per": timedelta(days=2)}, "per="),
+        ({"minimum": 0}, "minimum=0"),
+    ],
+)
+def test_a_budget_out_of_range_is_refused_by_name(wrong: dict[str, float], field: str) -> None:
+    with pytest.raises(DeclarationError, match=rf"RetryBudget\({field}.*must be"):
+        RetryBudget(**wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -132,6 +183,8 @@ def test_exceptions_of_one_name_in_two_modules_are_told_apart() -> None:
         ({"cap": -SECOND}, "cap="),
         ({"jitter": 1.1}, "jitter=1.1"),
         ({"jitter": -0.1}, "jitter=-0.1"),
+        ({"waits": (SECOND, -SECOND)}, "waits="),
+        ({"max_age": timedelta()}, "max_age="),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(wrong: dict[str, float], field: str) -> None:

@@ -108,6 +108,9 @@ def settle(
         rules.chance,
         grace=policy.unknown_type_grace,
     )
+    if policy.retry is not None and policy.retry.budget is not None:
+        name, budget = record.job_type.name, policy.retry.budget
+        decision = rules.budgets.judge(name, budget, decision, attempted.ended)
     if isinstance(decision, HoldHere | GiveBack):
         return decision
     if isinstance(decision, ComeBack) and rules.ordered:

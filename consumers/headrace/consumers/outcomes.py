@@ -55,9 +55,15 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The handler raised, or returned what its annotation does not allow."""
+    """The handler raised, or returned what its annotation does not allow.
+
+    Attributes:
+        error: What it raised.
+        asked: How long the exception asks to be left alone, if the job's policy can read that.
+    """
 
     error: ErrorInfo
+    asked: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,12 +59,12 @@ def decide(  # noqa: PLR0911 - one return for each outcome of the closed set
     match outcome:
         case Succeeded(result):
             return Finish(JobState.SUCCEEDED, result)
-        case Failed(error):
-            return _again_or_dead(job, policy, error, attempted.ended, chance)
+        case Failed(error, asked):
+            return _again_or_dead(job, policy, error, attempted.ended, chance, asked=asked)
         case RetryAsked(delay, error):
             if job.attempt >= policy.max_attempts:
                 return Bury(DeadReason.EXHAUSTED, error)
-            return ComeBack(attempted.ended + to_milliseconds(delay), counted=True, error=error)
+            return _unless_too_old(job, policy.max_age, error, attempted.ended, delay)
         case Rejected(error):
             return Bury(DeadReason.REJECTED, error)
         case Snoozed(delay):
@@ -93,12 +93,23 @@ def _again_or_dead(
     chance: random.Random,
     *,
     at_last: DeadReason = DeadReason.EXHAUSTED,
+    asked: timedelta | None = None,
 ) -> Decision:
     chosen = policy.policy_for(error.classes)
     if not chosen.retries(error.classes) or job.attempt >= chosen.max_attempts:
         return Bury(at_last, error)
-    wait = chosen.wait(job.attempt, chance)
-    return ComeBack(failed_at + to_milliseconds(wait), counted=True, error=error)
+    wait = chosen.wait(job.attempt, chance) if asked is None else asked
+    return _unless_too_old(job, chosen.max_age or policy.max_age, error, failed_at, wait)
+
+
+def _unless_too_old(
+    job: JobHeaders, max_age: timedelta | None, error: ErrorInfo, failed_at: int, wait: timedelta
+) -> Decision:
+    """Let a job come back, unless that would be too late to be of use."""
+    due = failed_at + to_milliseconds(wait)
+    if max_age is not None and due > job.created + to_milliseconds(max_age):
+        return Bury(DeadReason.TOO_OLD, error)
+    return ComeBack(due, counted=True, error=error)
 
 
 def _timeout(seconds: float) -> ErrorInfo:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -88,7 +88,7 @@ class Runner:
                 child.confirm()
             return self._success(job_type, value)
         except BaseException as error:
-            return _failure(error)
+            return self._failure(call, error)
 
     async def run_async(
         self, call: Call, watch: Callable[[JobContext], None] | None = None
@@ -109,7 +109,7 @@ class Runner:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            return _failure(error)
+            return self._failure(call, error)
 
     def _arguments(
         self, job_type: JobType[..., ..., Any, Any], call: Call
@@ -186,6 +186,23 @@ class Runner:
             )
         return Succeeded(result if value is not None else None)
 
+    def _failure(self, call: Call, error: BaseException) -> Outcome:
+        match error:
+            case RetryLater():
+                return RetryAsked(error.delay, error_info(error))
+            case Reject():
+                return Rejected(_plain(error))
+            case Snooze():
+                return Snoozed(error.delay)
+            case _:
+                return Failed(error_info(error), self._asked_wait(call, error))
+
+    def _asked_wait(self, call: Call, error: BaseException) -> timedelta | None:
+        """Ask here, where the exception is: from a child process only its names travel."""
+        job_type = self.pipeline.job_types.get(call.job_type)
+        policy = job_type.policy.retry if job_type is not None else None
+        return policy.asked_wait(error) if policy is not None else None
+
 
 _NOTHING = Succeeded()
 
@@ -214,18 +231,6 @@ def is_async_middleware(middleware: Middleware) -> bool:
 
     call = getattr(middleware, "__call__", middleware)  # noqa: B004
     return inspect.iscoroutinefunction(middleware) or inspect.iscoroutinefunction(call)
-
-
-def _failure(error: BaseException) -> Outcome:
-    match error:
-        case RetryLater():
-            return RetryAsked(error.delay, error_info(error))
-        case Reject():
-            return Rejected(_plain(error))
-        case Snooze():
-            return Snoozed(error.delay)
-        case _:
-            return Failed(error_info(error))
 
 
 def _plain(error: Reject) -> ErrorInfo:

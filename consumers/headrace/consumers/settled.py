@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from headrace.consumers.records import Assignment, JobRecord
+from headrace.consumers.retry_budgets import RetryBudgets
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.retry import Retry
@@ -28,6 +29,8 @@ class Rules:
     chance: random.Random = field(default_factory=random.Random)
     ordered: bool = False
     """Whether retries wait in place, so that each key keeps its order."""
+    budgets: RetryBudgets = field(default_factory=RetryBudgets)
+    """Which job types are retried too often now; as `chance`, this one changes."""
 
 
 class HandOver(NamedTuple):

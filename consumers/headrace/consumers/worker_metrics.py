@@ -46,6 +46,7 @@ def register(metrics: Metrics, worker: Worker) -> None:
     metrics.register_collector(Metric.HANDOVERS, lambda: _handovers(lanes))
     metrics.register_collector(Metric.POLL_AGE, lambda: _poll_ages(lanes))
     metrics.register_collector(Metric.DEAD_JOBS, lambda: _dead(lanes, known))
+    metrics.register_collector(Metric.RETRIES_PUT_OFF, lambda: _put_off(lanes))
     metrics.register_collector(Metric.TRANSITIONS, lambda: _transitions(lanes))
     metrics.register_collector(Metric.LOST_THREADS, lambda: {(): worker.lost_threads_ever})
     deaths = Metric.PROCESS_DEATHS
@@ -189,6 +190,14 @@ def _transitions(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
     return {
         ("ok",): sum(log.published for log in logs),
         ("failed",): sum(log.failures for log in logs),
+    }
+
+
+def _put_off(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    return {
+        (_topic(lane), job_type): count
+        for lane in lanes
+        for job_type, count in lane.rules.budgets.put_off.copy().items()
     }
 
 

@@ -14,6 +14,8 @@ from headrace.pipeline.job_types import JobType
 from headrace.pipeline.pipeline import Lifespan, Middleware, Pipeline
 from headrace.pipeline.queues import Lane, Pool, Queue
 from headrace.pipeline.retry import Retry
+from headrace.pipeline.retry_after import http_retry_after
+from headrace.pipeline.retry_budget import RetryBudget
 from headrace.pipeline.signals import Reject, RetryLater, Snooze
 
 __all__ = [
@@ -31,9 +33,11 @@ __all__ = [
     "Queue",
     "Reject",
     "Retry",
+    "RetryBudget",
     "RetryLater",
     "SettingsError",
     "Snooze",
     "TopicError",
     "UnknownJobTypeError",
+    "http_retry_after",
 ]

@@ -64,3 +64,5 @@ class DeadReason(StrEnum):
     """Each attempt ended with the death of its process."""
     TIMEOUT = "timeout"
     """The last attempt that its retry policy allows ran out of time."""
+    TOO_OLD = "too-old"
+    """It failed, and its next attempt would have come later than its policy's `max_age` allows."""

@@ -27,7 +27,7 @@ from headrace.console.proof.records import Fault
 
 _DIED: Final = "ProcessDied"
 """The error's type in transitions of attempts that ended with their process."""
-_AFTER_AN_ATTEMPT: Final = frozenset({"exhausted", "timeout", "crash-loop"})
+_AFTER_AN_ATTEMPT: Final = frozenset({"exhausted", "timeout", "crash-loop", "too-old"})
 """Reasons to be dead that blame the last attempt."""
 
 

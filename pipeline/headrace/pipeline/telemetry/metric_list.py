@@ -94,6 +94,11 @@ class Metric:
         "seconds",
         WAIT_BUCKETS,
     )
+    RETRIES_PUT_OFF: Final = CounterSpec(
+        "headrace_retries_put_off_total",
+        "Retries that wait longer than their policy says, because their type's budget was used up.",
+        (LANE, JOB_TYPE),
+    )
     JOBS_IN_FLIGHT: Final = GaugeSpec(
         "headrace_jobs_in_flight", "Attempts running now.", (LANE,), "jobs"
     )
