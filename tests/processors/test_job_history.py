@@ -269,8 +269,13 @@ def test_stats_count_by_queue_reason_type_and_fingerprint(lived: Lived) -> None:
     assert stats.total == 3
     assert {tally.value: tally.count for tally in stats.tallies["queue"]} == {"default": 3}
     assert {tally.value for tally in stats.tallies["job_type"]} == {"", "fail", "reject"}
-    prints = {tally.value: tally.sample for tally in stats.tallies["fingerprint"]}
-    assert prints["ValueError: order # is broken"] == lived.ids["failed"]
+    letter = lived.letters.find(lived.ids["failed"])
+    assert letter is not None
+    prints = {tally.value: tally for tally in stats.tallies["fingerprint"]}
+    assert prints[letter.fingerprint.id].title == (
+        "ValueError: order # is broken in view_shop.py:fail"
+    )
+    assert sum(prints[letter.fingerprint.id].per_hour.values()) == 1
 
 
 def test_a_type_that_the_reader_does_not_declare_is_decoded_by_its_published_schema(

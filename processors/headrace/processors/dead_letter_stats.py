@@ -1,18 +1,21 @@
-"""Figures of dead letters: how many of what kind, since when, and one to look at."""
+"""Figures of dead letters: how many of what kind, since when, in which hours, and one to look at."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from headrace.processors.dead_letter import DeadLetter
 from headrace.processors.job_view import both_times
 
-_KINDS: Final[dict[str, Callable[[DeadLetter], str]]] = {
-    "queue": lambda letter: letter.queue,
-    "reason": lambda letter: letter.reason,
-    "error": lambda letter: letter.error_type,
-    "job_type": lambda letter: letter.job_type,
-    "fingerprint": lambda letter: letter.fingerprint.title,
+HOUR: Final = 3_600_000
+"""Milliseconds."""
+_KINDS: Final[dict[str, Callable[[DeadLetter], tuple[str, str]]]] = {
+    "queue": lambda letter: (letter.queue, ""),
+    "reason": lambda letter: (letter.reason, ""),
+    "error": lambda letter: (letter.error_type, ""),
+    "job_type": lambda letter: (letter.job_type, ""),
+    "fingerprint": lambda letter: _error_of(letter),
 }
 
 
@@ -22,37 +25,36 @@ class Tally:
 
     Attributes:
         value: What they have in common, such as the name of their queue.
+        title: Of a fingerprint: the error in a line, and where it was raised. Else empty.
         count: How many.
         first: When the first of them died.
         last: When the last of them died.
         sample: The job id of the last.
+        per_hour: How many died in the hour that began then; hours without any are left out.
     """
 
     value: str
+    title: str
     count: int
     first: int
     last: int
     sample: str
-
-    def with_one(self, letter: DeadLetter) -> "Tally":
-        """Count one more."""
-        newest = letter.died >= self.last
-        return replace(
-            self,
-            count=self.count + 1,
-            first=min(self.first, letter.died),
-            last=max(self.last, letter.died),
-            sample=letter.job_id if newest else self.sample,
-        )
+    per_hour: Mapping[int, int]
 
     def as_json(self) -> dict[str, object]:
-        """Keys: `value`, `count`, `first_ms`, `first`, `last_ms`, `last`, `sample_job_id`."""
+        """Keys: `value`, `title` (of a fingerprint), `count`, `first_ms`, `first`, `last_ms`,
+        `last`, `sample_job_id`, `per_hour` (a list of `hour_ms`, `hour`, `count`)."""  # noqa: D205, D209
         return {
             "value": self.value,
+            **({"title": self.title} if self.title else {}),
             "count": self.count,
             **both_times("first", self.first),
             **both_times("last", self.last),
             "sample_job_id": self.sample,
+            "per_hour": [
+                {**both_times("hour", hour), "count": count}
+                for hour, count in sorted(self.per_hour.items())
+            ],
         }
 
 
@@ -64,7 +66,7 @@ class DeadLetterStats:
     """
 
     total: int
-    tallies: dict[str, tuple[Tally, ...]] = field(default_factory=dict)
+    tallies: Mapping[str, tuple[Tally, ...]]
 
     def as_json(self) -> dict[str, object]:
         """Keys: `total`, and for each kind `by_<kind>`: a list of `Tally.as_json`."""
@@ -78,21 +80,43 @@ class DeadLetterStats:
 def count(letters: Iterable[DeadLetter]) -> DeadLetterStats:
     """Count dead letters. Holds a tally for each distinct value, never the letters."""
     total = 0
-    counted: dict[str, dict[str, Tally]] = {kind: {} for kind in _KINDS}
+    counted: dict[str, dict[str, _Counting]] = {kind: {} for kind in _KINDS}
     for letter in letters:
         total += 1
         for kind, value_of in _KINDS.items():
-            _add(counted[kind], value_of(letter), letter)
+            value, title = value_of(letter)
+            known = counted[kind].get(value)
+            if known is None:
+                known = counted[kind][value] = _Counting(title, letter.died)
+            known.add(letter)
     return DeadLetterStats(total, {kind: _largest(found) for kind, found in counted.items()})
 
 
-def _add(tallies: dict[str, Tally], value: str, letter: DeadLetter) -> None:
-    known = tallies.get(value)
-    if known is None:
-        tallies[value] = Tally(value, 1, letter.died, letter.died, letter.job_id)
-    else:
-        tallies[value] = known.with_one(letter)
+@dataclass(slots=True)
+class _Counting:
+    title: str
+    first: int
+    last: int = -1
+    sample: str = ""
+    per_hour: Counter[int] = field(default_factory=Counter)
+
+    def add(self, letter: DeadLetter) -> None:
+        died = letter.died
+        self.per_hour[died - died % HOUR] += 1
+        self.first = min(self.first, died)
+        if died >= self.last:
+            self.last, self.sample = died, letter.job_id
 
 
-def _largest(tallies: dict[str, Tally]) -> tuple[Tally, ...]:
-    return tuple(sorted(tallies.values(), key=lambda tally: (-tally.count, tally.value)))
+def _error_of(letter: DeadLetter) -> tuple[str, str]:
+    found = letter.fingerprint
+    where = f" in {found.frames[-1]}" if found.frames else ""
+    return found.id, f"{found.title}{where}"
+
+
+def _largest(counted: Mapping[str, _Counting]) -> tuple[Tally, ...]:
+    tallies = (
+        Tally(value, of.title, of.per_hour.total(), of.first, of.last, of.sample, dict(of.per_hour))
+        for value, of in counted.items()
+    )
+    return tuple(sorted(tallies, key=lambda tally: (-tally.count, tally.value)))

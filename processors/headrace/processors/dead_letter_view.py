@@ -12,6 +12,7 @@ from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
 from headrace.processors.dead_letter import DeadLetter, letter_of
+from headrace.processors.errors import NotFoundError
 from headrace.processors.job_history import require
 from headrace.processors.job_search import created_in
 from headrace.processors.payloads import Payload, PayloadReader
@@ -86,9 +87,23 @@ class DeadLetters:
         found = self.of_job(job_id)
         return found[-1] if found else None
 
+    def of_job_or_error(self, job_id: str) -> list[DeadLetter]:
+        """As `of_job`, at least one.
+
+        Raises:
+            NotFoundError: The job has none.
+        """
+        found = self.of_job(job_id)
+        if not found:
+            raise NotFoundError(
+                f"job {job_id} has no dead letter on {', '.join(self.topics)} (they are kept for "
+                "HEADRACE_DLQ_RETENTION); `headrace jobs show` tells where a job is"
+            )
+        return found
+
     def arguments(self, letter: DeadLetter) -> Payload:
-        """Decode what the job was submitted with, or dump it."""
-        return PayloadReader(self._pipeline, self._kafka).arguments(letter.job_type, letter.payload)
+        """Decode what the job was submitted with, by its writer's schema, or dump it."""
+        return PayloadReader(self._pipeline, self._kafka).written(letter.job_type, letter.payload)
 
     def _letters(self, spans: Iterable[LogSpan], take: Take) -> Iterator[DeadLetter]:
         with TopicReader(self._kafka, self._progress) as reader:

@@ -1,7 +1,7 @@
 """Arguments and results for people: decoded where a schema is known, dumped where none is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
@@ -27,17 +27,21 @@ class Payload:
             be decoded.
         problem: Why it could not; None when it could.
         dump: The first 512 bytes in hex and ASCII, when it could not.
+        misfit: Why the job type as it is declared here does not take the value, if it does not.
     """
 
     size: int
     value: Any = None
     problem: str | None = None
     dump: str | None = None
+    misfit: str | None = None
 
     def as_json(self) -> dict[str, object]:
-        """Keys: `size_bytes`, and `value`, or `problem` and `hexdump`."""
+        """Keys: `size_bytes`, and `value` with `misfit` if there is one, or `problem` and
+        `hexdump`."""  # noqa: D205, D209
         if self.problem is None:
-            return {"size_bytes": self.size, "value": self.value}
+            found: dict[str, object] = {"size_bytes": self.size, "value": self.value}
+            return found if self.misfit is None else found | {"misfit": self.misfit}
         return {"size_bytes": self.size, "problem": self.problem, "hexdump": self.dump}
 
 
@@ -59,6 +63,21 @@ class PayloadReader:
             return _read(payload, self._bare)
         codec = declared.arguments
         return _read(payload, lambda data: codec.decode(data, self._schemas))
+
+    def written(self, job_type: str, payload: bytes | None) -> Payload:
+        """Decode a job's arguments as they were written, whatever the type is like by now.
+
+        Those that the writer's schema has and no others: no defaults are filled in, nothing is
+        left out.
+        """
+        declared = self._types.get(job_type)
+        if declared is None:
+            return _read(payload, self._bare)
+        now = self.arguments(job_type, payload)
+        if (payload or b"").startswith(declared.arguments.prefix) and now.problem is None:
+            return now
+        then = _read(payload, self._bare)
+        return replace(then, misfit=now.problem) if then.problem is None else now
 
     def result(self, job_type: str, payload: bytes | None) -> Payload:
         """Decode a job's result; by the schema alone when its type declares none here."""
