@@ -22,7 +22,7 @@ LANE = Lane("shop", "default", "normal")
 def handler() -> None: ...
 
 
-def partition(number: int = 0, *, streak: int = 3, until: int = 100) -> OwnedPartition:
+def partition(number: int = 0, *, streak: int = 4, until: int = 100) -> OwnedPartition:
     """One that is open, with all its jobs read and allowed."""
     standing = Standing("me", True, streak, until if streak else 0, until)
     ledger = PartitionLedger(0, (), standing)
@@ -91,7 +91,7 @@ class Process:
 def test_only_suspects_and_jobs_that_processes_died_with_are_taken() -> None:
     calm = partition(1, streak=1)
     suspects = Process().suspects
-    for streak in (2, 3):
+    for streak in (2, 3, 4):
         owned = partition(streak=streak, until=10)
         assert suspects.takes(job(owned, 9), owned)
         assert not suspects.takes(job(owned, 10), owned)
@@ -99,7 +99,7 @@ def test_only_suspects_and_jobs_that_processes_died_with_are_taken() -> None:
     assert suspects.takes(job(calm, 9, PROCESS_DIED), calm)
     assert suspects.takes(job(calm, 9, WORKER_DIED), calm)
     assert not suspects.takes(job(calm, 9, "ValueError"), calm)
-    assert len(suspects) == 4
+    assert len(suspects) == 5
 
 
 def test_a_job_whose_child_died_needs_no_other_place_in_a_lane_of_children() -> None:
@@ -107,9 +107,9 @@ def test_a_job_whose_child_died_needs_no_other_place_in_a_lane_of_children() -> 
     suspects = Process(in_children=True).suspects
     assert not suspects.takes(job(owned, 1, PROCESS_DIED), owned)
     assert suspects.takes(job(owned, 1, WORKER_DIED), owned)
-    after_two, after_three = partition(streak=2), partition(streak=3)
-    assert not suspects.takes(job(after_two, 1), after_two)
-    assert suspects.takes(job(after_three, 1), after_three)
+    after_three, after_four = partition(streak=3), partition(streak=4)
+    assert not suspects.takes(job(after_three, 1), after_three)
+    assert suspects.takes(job(after_four, 1), after_four)
 
 
 def test_a_suspect_waits_until_nothing_else_runs_and_nothing_else_starts_meanwhile() -> None:

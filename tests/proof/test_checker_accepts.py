@@ -1,7 +1,10 @@
 """What an honest engine may do under faults: the checker must not complain of any of it."""
 
+from dataclasses import replace
+
 import pytest
 
+from headrace.console.proof.joined import MS
 from headrace.console.proof.records import CALM, Committed, Kind, What
 from tests.proof.builder import (
     LANE,
@@ -15,6 +18,10 @@ from tests.proof.builder import (
     covering,
     tripped,
 )
+
+
+NOBODY = 999
+"""A pid of no worker."""
 
 
 @pytest.fixture
@@ -247,4 +254,21 @@ def test_a_broker_whose_clock_is_ahead_accuses_nobody(run: Run) -> None:
     run.fault(WORKER, committed={(LANE, 0): Committed(job.offset + 1)})
     run.records = [each._replace(appended=each.appended + 300) for each in run.records]
     run.transitions = [each._replace(appended=each.appended + 300) for each in run.transitions]
+    accepted(run)
+
+
+def test_a_leaver_whose_dead_letter_was_refused_explains_what_ran_again(run: Run) -> None:
+    """The storm is known by what was committed at its end, when the job was done at last."""
+    clean(run)
+    job = run.job("a").runs(WORKER, What.RAISE)
+    run.fault(NOBODY, Kind.DLQ_FULL)
+    storm = run.fault(WORKER, Kind.REBALANCE_STORM)
+    job.runs(OTHER, What.RAISE).dies(OTHER)
+    assert run.faults is not None
+    run.faults[-1] = replace(
+        storm,
+        ended_ns=run.tick() * MS,
+        snapshot_ns=run.now * MS,
+        committed={(LANE, 0): Committed(job.offset + 1)},
+    )
     accepted(run)

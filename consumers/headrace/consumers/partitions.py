@@ -14,7 +14,7 @@ from headrace.consumers.fencing import Fencing
 from headrace.consumers.ledger import PartitionLedger
 from headrace.consumers.owned import NARROWEST, OwnedPartition, Place
 from headrace.consumers.records import Assignment, Trust
-from headrace.consumers.standing import SUSPECT_FROM, Standing, judged
+from headrace.consumers.standing import ALONE_FROM, SUSPECT_FROM, Standing, judged
 from headrace.consumers.window import Window
 from headrace.pipeline.errors import LostOffsetError
 
@@ -93,7 +93,6 @@ class Partitions:
         peek: Reads committed offsets without waiting for the end of open transactions; None when
             the consumer itself does.
         opened: Whether a partition is open from its assignment on, not from its first job on.
-        narrowest: Offsets that a window is wide at least: as many as may start at once.
     """
 
     def __init__(
@@ -105,7 +104,6 @@ class Partitions:
         peek: Peek | None = None,
         read_back: int = 0,
         opened: bool = False,
-        narrowest: int = NARROWEST,
     ) -> None:
         self.owned: dict[Place, OwnedPartition] = {}
         self.lost_records = 0
@@ -120,7 +118,6 @@ class Partitions:
         self._start = start
         self._read_back = read_back
         self._opened = opened
-        self._narrowest = max(NARROWEST, narrowest)
         self._epochs = count(1)
 
     def take_over(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
@@ -174,7 +171,7 @@ class Partitions:
             Assignment(found.topic, found.partition, next(self._epochs), trust=self.trust),
             ledger,
             standing,
-            Window(self._narrowest),
+            Window(NARROWEST),
             begins,
         )
         self.owned[owned.place] = owned
@@ -229,14 +226,13 @@ class Partitions:
 def _tell_of_deaths(found: TopicPartition, standing: Standing) -> None:
     if not standing.streak:
         return
-    suspects = standing.streak >= SUSPECT_FROM
+    how = "once more as usual"
+    if standing.streak >= SUSPECT_FROM:
+        how = "each in a process of its own"
+    if standing.streak >= ALONE_FROM:
+        how = "one at a time, each in a process of its own"
     _LOG.warning(
-        "owners of this partition died while its jobs ran: "
-        + (
-            "its unfinished jobs now run one at a time, each in a process of its own"
-            if suspects
-            else "its unfinished jobs run once more as usual"
-        ),
+        f"owners of this partition died while its jobs ran: its unfinished jobs now run {how}",
         topic=found.topic,
         partition=found.partition,
         deaths=standing.streak,

@@ -5,9 +5,9 @@ and how far jobs may have been started: the window. Whoever finds a partition op
 owner died, and adds one to the streak:
 
     streak 1   the window runs as usual: a process can die once for any reason
-    streak 2   the unfinished jobs of the window are suspects: each runs in a child process of its
+    streak 2+  the unfinished jobs of the window are suspects: each runs in a child process of its
                own, so that a death is that job's and nobody else's
-    streak 3+  that was not enough, so a job may have taken worker and child along: each suspect
+    streak 4+  that was not enough, so a job may have taken worker and child along: each suspect
                runs alone in its worker, after its offset was noted with the broker
 
 Such a noted death blames nobody at first (a machine can be switched off, a session be lost, and
@@ -32,8 +32,9 @@ from headrace.consumers.ordering.parked import ParkedError, ParkedHeads
 _LOG = structlog.get_logger("headrace.standing")
 SUSPECT_FROM: Final = 2
 """Deaths in a row from which the jobs of the window are suspects, each in a child of its own."""
-ALONE_FROM: Final = 3
-"""Deaths in a row from which each of them runs alone besides."""
+ALONE_FROM: Final = 4
+"""Deaths in a row from which each of them runs alone besides. Alone is slow, and a machine may be
+lost while a window is worked off in children."""
 BLAMED_FROM: Final = 3
 """Deaths of the worker with one job alone from which they are this job's. In the attempts after
 that a single one is."""

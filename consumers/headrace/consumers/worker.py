@@ -210,7 +210,6 @@ class Worker:
             options.start,
             fencing=Fencing(self._transactional),
             read_back=READ_BACK,
-            narrowest=2 * slots.count,
         )
         topology = self.pipeline.topology
         recorder = Recorder(

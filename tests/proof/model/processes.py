@@ -139,7 +139,6 @@ class WorkerProcess(_Mortal):
             transactional_id,
             fencing=Fencing(self._producer),
             read_back=READ_BACK,
-            narrowest=2 * SLOTS,
         )
         recorder = Recorder(
             partitions,

@@ -16,6 +16,11 @@ Each re-execution must be explained by one fault, for which all of this holds:
    two and not the earlier has forgotten it. Told by transitions; what had hit the worker between
    the two excuses it.)
 
+A storm of joins and leaves is known by what was committed at its end, when a job that it made run
+again may be done. So 4 and 5 do not hold for it where the execution before ended while dead letters
+were refused (or right before): its partition waits then, and whoever gives the partition up gives
+such outcomes up with it.
+
 So what may run again at a fault is exactly what its workers had in flight, or had finished since
 their last commit. Anything else is a violation. In particular: a job that was cut off when a worker
 was told to stop is explained only if the stop is in the list of faults; and a job that a stopped
@@ -36,10 +41,12 @@ from headrace.console.proof.dump import TopicRecord
 from headrace.console.proof.findings import Example, about
 from headrace.console.proof.joined import MS, Job, Joined, Ran, pid_of
 from headrace.console.proof.outcomes import FINAL
-from headrace.console.proof.records import Fault, Place
+from headrace.console.proof.records import Fault, Kind, Place
 
 _ANY_ORDER: Final = 1_000
 """Milliseconds between two outcomes within which the broker's answers may come in any order."""
+_REFUSED_BEFORE: Final = 1_000 * MS
+"""Nanoseconds before a refusal began in which an outcome may have been on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class _Faults:
     by_worker: dict[int, list[Fault]]
     told: Mapping[tuple[int, Place], Mapping[int, int]]
     """By worker and partition: when it stored the outcome of each offset, in ms."""
+    refusals: Sequence[Fault] = ()
+    """When dead letters were refused."""
     _covers: dict[tuple[int, Place], Cover] = field(default_factory=dict)
     _latest: dict[tuple[int, int, Place], int] = field(default_factory=dict)
 
@@ -98,7 +107,8 @@ class _Faults:
         for fault in sorted(joined.faults, key=lambda each: (each.began_ns, each.number)):
             for worker in fault.workers:
                 by_worker.setdefault(worker, []).append(fault)
-        return cls(by_worker, _told(joined))
+        refusals = [fault for fault in joined.faults if fault.kind is Kind.DLQ_FULL]
+        return cls(by_worker, _told(joined), refusals)
 
     def explaining(self, before: Ran, again: Ran) -> Fault | None:
         """Give the latest fault that explains a re-execution."""
@@ -109,7 +119,8 @@ class _Faults:
             (
                 fault
                 for fault in reversed(self.between(before, again))
-                if not (self.covered(fault, record) or self.forgotten(fault, before))
+                if self.refused(fault, before)
+                or not (self.covered(fault, record) or self.forgotten(fault, before))
             ),
             None,
         )
@@ -119,6 +130,13 @@ class _Faults:
         hits = self.by_worker.get(before.execution.worker, ())
         start, restart = before.execution.start, again.execution.start
         return [fault for fault in hits if start < fault.ended_ns and fault.began_ns < restart]
+
+    def refused(self, fault: Fault, before: Ran) -> bool:
+        """Whether a worker that left in a storm could not store this outcome."""
+        if fault.kind is not Kind.REBALANCE_STORM:
+            return False
+        end = before.execution.end
+        return any(each.began_ns - _REFUSED_BEFORE <= end <= each.ended_ns for each in self.refusals)
 
     def covered(self, fault: Fault, record: TopicRecord) -> bool:
         """Whether a record was done for everybody when the fault hit."""
