@@ -19,7 +19,6 @@ from tests.proof.builder import (
     tripped,
 )
 
-
 NOBODY = 999
 """A pid of no worker."""
 

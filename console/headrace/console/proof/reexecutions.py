@@ -136,7 +136,9 @@ class _Faults:
         if fault.kind is not Kind.REBALANCE_STORM:
             return False
         end = before.execution.end
-        return any(each.began_ns - _REFUSED_BEFORE <= end <= each.ended_ns for each in self.refusals)
+        return any(
+            each.began_ns - _REFUSED_BEFORE <= end <= each.ended_ns for each in self.refusals
+        )
 
     def covered(self, fault: Fault, record: TopicRecord) -> bool:
         """Whether a record was done for everybody when the fault hit."""
