@@ -16,6 +16,7 @@ from headrace.pipeline.queues import Lane, Pool, Queue
 from headrace.pipeline.retry import Retry
 from headrace.pipeline.retry_after import http_retry_after
 from headrace.pipeline.retry_budget import RetryBudget
+from headrace.pipeline.schedules import Misfire, Overlap, Schedule
 from headrace.pipeline.signals import Reject, RetryLater, Snooze
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "LoadError",
     "LostOffsetError",
     "Middleware",
+    "Misfire",
+    "Overlap",
     "Pipeline",
     "Pool",
     "Queue",
@@ -35,6 +38,7 @@ __all__ = [
     "Retry",
     "RetryBudget",
     "RetryLater",
+    "Schedule",
     "SettingsError",
     "Snooze",
     "TopicError",

@@ -1,24 +1,28 @@
 """The user's declaration: a name, its queues, its job types. Everything else is derived from it."""
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar
 
 from headrace.pipeline.context import JobContext
 from headrace.pipeline.errors import DeclarationError, UnknownJobTypeError
-from headrace.pipeline.job import JobPolicy
+from headrace.pipeline.job import Job, JobPolicy
+from headrace.pipeline.job_decorator import JobDecorator
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.queues import Queue, check_name
 from headrace.pipeline.retry import MAX_DELAY, Retry
+from headrace.pipeline.schedules.policies import Misfire, Overlap
+from headrace.pipeline.schedules.schedule import Schedule
+from headrace.pipeline.schedules.submits import check_submits
+from headrace.pipeline.schedules.timing import make_timing
 from headrace.pipeline.signature import read_signature
 from headrace.pipeline.topology import Topology
 from headrace.schemas.codec import record_codec_for_model
 
 _P = ParamSpec("_P")
-_R = TypeVar("_R")
 _M = TypeVar("_M")
 
 CallNext = Callable[[], Any]
@@ -29,33 +33,6 @@ Lifespan = Callable[[], AbstractAsyncContextManager[Any] | AbstractContextManage
 """Entered once in each process that runs handlers; what it yields is `context.state`."""
 
 DEFAULT_GRACE = timedelta(hours=1)
-
-
-class JobDecorator:
-    """Turns a handler function into a job type. Made by `Pipeline.job`."""
-
-    def __init__(
-        self, declare: Callable[[Callable[..., Any]], JobType[..., ..., Any, Any]]
-    ) -> None:
-        self._declare = declare
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[JobContext, _P], Coroutine[Any, Any, _R]], /
-    ) -> JobType[Concatenate[JobContext, _P], _P, Coroutine[Any, Any, _R], _R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[JobContext, _P], _R], /
-    ) -> JobType[Concatenate[JobContext, _P], _P, _R, _R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[_P, Coroutine[Any, Any, _R]], /
-    ) -> JobType[_P, _P, Coroutine[Any, Any, _R], _R]: ...
-    @overload
-    def __call__(self, function: Callable[_P, _R], /) -> JobType[_P, _P, _R, _R]: ...
-    def __call__(self, function: Callable[..., Any], /) -> JobType[..., ..., Any, Any]:
-        """Declare the function as the handler of the job type."""
-        return self._declare(function)
 
 
 class Pipeline:
@@ -96,11 +73,17 @@ class Pipeline:
         self.lifespan = lifespan
         self.topology = Topology(name, declared)
         self._job_types: dict[str, JobType[..., ..., Any, Any]] = {}
+        self._schedules: dict[str, Schedule] = {}
 
     @property
     def job_types(self) -> Mapping[str, JobType[..., ..., Any, Any]]:
         """The declared job types by name."""
         return MappingProxyType(self._job_types)
+
+    @property
+    def schedules(self) -> Mapping[str, Schedule]:
+        """The declared schedules by name."""
+        return MappingProxyType(self._schedules)
 
     def job(
         self,
@@ -177,6 +160,66 @@ class Pipeline:
         )
         self._add(job_type)
         return job_type
+
+    def schedule(
+        self,
+        name: str,
+        job: Job[Any],
+        *,
+        cron: str | None = None,
+        every: timedelta | None = None,
+        at: datetime | None = None,
+        timezone: str | None = None,
+        misfire: Misfire | None = None,
+        overlap: Overlap | str = Overlap.ALLOW,
+        jitter: timedelta = timedelta(),
+        priority: str | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        expires: timedelta | None = None,
+    ) -> Schedule:
+        """Declare a schedule: the scheduler submits the job whenever it fires.
+
+        Args:
+            name: Letters, digits, dots, hyphens and underscores. Another name is another schedule.
+            job: What each fire submits: `report.job(...)`.
+            cron: 5 fields, or 6 with seconds first, or `@daily` and the like.
+            every: An interval of a second or more; fires at its multiples since 1970 in UTC.
+            at: Once, at this moment; must have a time zone.
+            timezone: Whose clocks the cron expression speaks of, as `Europe/Berlin`; UTC when not
+                given.
+            misfire: What is done about fires that were missed; `Misfire.run_once()` when not given.
+            overlap: What is done when the job of the fire before is not final.
+            jitter: Each fire waits up to this, always as long for the same fire.
+            priority: One of the queue's; the job type's when not given.
+            key: The job's ordering key; its id when not given.
+            tenant: On whose behalf.
+            expires: After this time from the fire the job is dropped, not started.
+
+        Raises:
+            DeclarationError: The name is taken, the job is of another pipeline, not exactly one
+                of `cron`, `every` and `at` is given, or a value cannot be used.
+        """
+        try:
+            made = Schedule(
+                name,
+                make_timing(cron, every, at, timezone),
+                job,
+                misfire or Misfire(),
+                overlap,
+                jitter,
+                priority,
+                key,
+                tenant,
+                expires,
+            )
+            check_submits(made, job, self._job_types, self.queues)
+            if name in self._schedules:
+                raise DeclarationError("the name is taken; each schedule has its own")
+        except DeclarationError as error:
+            raise DeclarationError(f"schedule {name!r}: {error}") from None
+        self._schedules[name] = made
+        return made
 
     def job_type(self, name: str) -> JobType[..., ..., Any, Any]:
         """Find a job type by name.
