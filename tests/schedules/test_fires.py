@@ -33,7 +33,16 @@ ZONES = (
 NEAR_A_CHANGE = st.builds(
     lambda day, minutes: datetime.fromisoformat(day) + timedelta(minutes=minutes),
     st.sampled_from(
-        "2026-03-28 2026-10-24 2026-03-07 2026-10-31 2026-10-03 2026-04-04 2011-12-29 2026-06-01".split()
+        [
+            "2026-03-28",
+            "2026-10-24",
+            "2026-03-07",
+            "2026-10-31",
+            "2026-10-03",
+            "2026-04-04",
+            "2011-12-29",
+            "2026-06-01",
+        ]
     ),
     st.integers(0, 36 * 60),
 )

@@ -64,7 +64,8 @@ def test_catch_up_fires_the_last_ones_in_order() -> None:
 
 def test_catching_up_goes_on_where_it_was_when_it_is_more_than_one_look() -> None:
     schedule = every_minute(Misfire.catch_up(1_200))
-    now, after, fired, missed = NOON + 3_000 * MINUTE, NOON, [], 0
+    fired: list[int] = []
+    now, after, missed = NOON + 3_000 * MINUTE, NOON, 0
     while (found := overdue(schedule, after, now, now)) is not None:
         fired += found.fires
         missed += found.missed
@@ -105,7 +106,8 @@ def test_every_fire_is_fired_once_in_order_and_never_early_whenever_one_looks(
     schedule = every_minute(
         Misfire.catch_up(9_999, grace=timedelta(minutes=1)), jitter=timedelta(seconds=jitter)
     )
-    now, after, fired = NOON, NOON, []
+    fired: list[int] = []
+    now, after = NOON, NOON
     for step in steps:
         now += step
         found = overdue(schedule, after, now, now)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from headrace.consumers.retry import PROCESS_DIED, WORKER_DIED
+from headrace.consumers.schedules.figures import ScheduleFigures
 from headrace.consumers.settled import Settled
 from headrace.pipeline.telemetry.metric_list import (
     HANDOVER_BUCKETS,
@@ -122,3 +123,4 @@ class SchedulerFigures(MemberFigures):
     held_bytes: int = 0
     lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_BUCKETS))
     """Seconds from the due time to the broker's acknowledgement."""
+    schedules: ScheduleFigures = field(default_factory=ScheduleFigures)

@@ -32,6 +32,7 @@ from headrace.consumers.recording import Recorder
 from headrace.consumers.records import Assignment
 from headrace.consumers.releases import Releases
 from headrace.consumers.scheduler_clients import SchedulerClients
+from headrace.consumers.schedules.runner import ScheduleRunner
 from headrace.consumers.stray import Stray, read_delayed
 from headrace.consumers.tiers_in_hand import TiersInHand
 from headrace.consumers.transition_log import TransitionLog
@@ -96,6 +97,10 @@ class Scheduler:
             "the delay tiers",
         )
         self._releases = Releases(producer, self._recorder, topology, self.name, self.figures)
+        self._schedules = ScheduleRunner(
+            pipeline, self.options.kafka, self.options.producing, self.name
+        )
+        self.figures.schedules = self._schedules.figures
         memory = self.options.settings.scheduler_memory_bytes
         self._in_hand = TiersInHand(topology.tier(SOON), memory)
 
@@ -106,10 +111,12 @@ class Scheduler:
         _LOG.info("scheduler started", scheduler=self.name, tiers=[tier.name for tier in TIERS])
         try:
             member = self._join()
+            self._schedules.start()
             try:
                 while not self.stopping.is_set():
                     self._turn(member)
             finally:
+                self._schedules.stop()
                 member.leave()
         except Exception as error:
             _LOG.exception("the scheduler stopped")
@@ -165,6 +172,7 @@ class Scheduler:
         self._spill_if_short(now)
         self._pause_and_resume(member)
         self._take_in(member, member.poll(self._wait(), _POLL))
+        self._schedules.follow(self.partitions.owned.get((self._topology.tier(SOON), 0)))
         self.figures.held, self.figures.held_bytes = len(self._in_hand), self._in_hand.bytes
 
     def _hop_what_has_waited(self, now: int) -> None:

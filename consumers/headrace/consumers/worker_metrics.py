@@ -13,6 +13,7 @@ from headrace.consumers.clock import now_ms
 from headrace.consumers.figures import SchedulerFigures
 from headrace.consumers.lane import LaneThread
 from headrace.consumers.owned import OwnedPartition
+from headrace.consumers.schedules.figures import ScheduleFigures
 from headrace.consumers.worker import Worker
 from headrace.pipeline.queues import Pool
 from headrace.pipeline.telemetry.metric_list import JobOutcome, Metric
@@ -87,6 +88,17 @@ def register_scheduler(metrics: Metrics, figures: SchedulerFigures) -> None:
     metrics.register_collector(Metric.RELEASED, lambda: _by_name(figures.released))
     metrics.register_collector(Metric.HOPPED, lambda: _by_name(figures.hopped))
     metrics.register_histograms(Metric.LATENESS, lambda: {(): figures.lateness})
+    register_schedules(metrics, figures.schedules)
+
+
+def register_schedules(metrics: Metrics, figures: ScheduleFigures) -> None:
+    """Show what is counted of schedules in the metrics of the scheduler's process."""
+    metrics.register_collector(Metric.SCHEDULE_FIRES, lambda: _by_name(figures.fired))
+    metrics.register_collector(Metric.SCHEDULE_MISFIRES, lambda: _by_name(figures.missed))
+    metrics.register_collector(Metric.SCHEDULE_OVERLAPS, lambda: _by_name(figures.overlapped))
+    metrics.register_collector(Metric.SCHEDULES, lambda: {(): figures.in_charge})
+    metrics.register_collector(Metric.SCHEDULES_FAILING, lambda: {(): len(figures.failing)})
+    metrics.register_histograms(Metric.SCHEDULE_LATENESS, lambda: {(): figures.lateness})
 
 
 class WorkerTotals:

@@ -11,6 +11,19 @@ from headrace.producers.errors import SubmitError
 
 
 @dataclass(frozen=True, slots=True)
+class Fired:
+    """The fire of a schedule that a job comes from. Times in epoch milliseconds.
+
+    Everything in the job's record follows from it, so whoever fires writes the same bytes, to the
+    lane itself: its owner then knows the second record of a fire from the first.
+    """
+
+    schedule: str
+    at: int
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitOptions:
     """What a submission says beside the job itself. See `Producer.submit`."""
 
@@ -21,6 +34,11 @@ class SubmitOptions:
     tenant: str | None = None
     dedup_key: str | None = None
     expires: timedelta | datetime | None = None
+    fired: Fired | None = None
+
+    def created(self, now: int) -> int:
+        """When the job came to be, in epoch milliseconds: now, or at its schedule's fire."""
+        return now if self.fired is None else self.fired.at
 
     def due(self, now: int) -> int | None:
         """When the job may start, in epoch milliseconds; None for at once.
@@ -28,6 +46,8 @@ class SubmitOptions:
         Raises:
             SubmitError: Both or neither of a kind, a negative or an endless wait, a naive time.
         """
+        if self.fired is not None:
+            return self.fired.due
         if self.delay is not None and self.at is not None:
             raise SubmitError(f"give delay={self.delay} or at={self.at}, not both")
         if self.delay is not None:

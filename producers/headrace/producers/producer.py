@@ -1,5 +1,6 @@
 """The producer: checks a job, encodes it, and hands it to Kafka with everything that counts set."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,12 +15,13 @@ from headrace.pipeline.job import Job
 from headrace.pipeline.kafka import make_producer
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
+from headrace.pipeline.schedules.schedule import Schedule
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
 from headrace.pipeline.telemetry.metric_list import Metric
 from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.pipeline.topology import tier_for
 from headrace.producers.errors import DeliveryError, PayloadTooLargeError, SubmitError
-from headrace.producers.options import SubmitOptions, lane_for
+from headrace.producers.options import Fired, SubmitOptions, lane_for
 from headrace.producers.preparation import Preparation
 from headrace.producers.receipt import Answers, Counts, Receipt
 from headrace.schemas import headers
@@ -130,6 +132,47 @@ class Producer:
         options = SubmitOptions(priority, delay, at, key, tenant, None, expires)
         return [self._send(job, options) for job in jobs]
 
+    def submit_fire(self, schedule: Schedule, fire: int, *, again: str = "") -> Receipt:
+        """Publish the job of a schedule's fire, on its lane.
+
+        The record follows from the schedule and the fire alone, so a second one is recognised by
+        the lane and not run.
+
+        Args:
+            schedule: Whose; `job_of` costs a look at the schema topic for a type that this
+                pipeline does not declare, so replace such a job by what it gives.
+            fire: Its time in epoch milliseconds. Call it when `schedule.due(fire)` has come.
+            again: Makes another job of the same fire; the same text the same one.
+
+        Raises:
+            As `submit`.
+        """
+        options = SubmitOptions(
+            priority=schedule.priority,
+            key=schedule.key,
+            tenant=schedule.tenant,
+            dedup_key=schedule.dedup_key(fire, again),
+            expires=schedule.expires,
+            fired=Fired(schedule.name, fire, schedule.due(fire)),
+        )
+        return self._send(self.job_of(schedule), options)
+
+    def job_of(self, schedule: Schedule) -> Job[Any]:
+        """Make the job that a schedule submits, if it is only named so far.
+
+        Raises:
+            ArgumentError: An argument is missing, unknown or of a wrong type.
+            UnknownJobTypeError: No such job type is declared or published.
+        """
+        wanted = schedule.job
+        if isinstance(wanted, Job):
+            return wanted
+        declared = self.pipeline.job_types.get(wanted.job_type)
+        if declared is None:
+            return self._preparation.published_job(wanted.job_type, wanted.arguments)
+        values = declared.arguments.bind_json(json.dumps(wanted.arguments))
+        return Job(declared.name, declared.policy, declared.arguments, values)
+
     def flush(self, timeout: float | None = None) -> None:
         """Wait until the broker has answered for every job.
 
@@ -185,12 +228,12 @@ class Producer:
         now = -(-time.time_ns() // 1_000_000)  # rounded up: a delay is never cut
         queue = self.pipeline.queues[job.policy.queue]
         lane = lane_for(self.pipeline.name, queue, job.policy, options.priority)
-        due = options.due(now)
+        created, due = options.created(now), options.due(now)
         payload = job.codec.encode(job.arguments)
         try:
             job_id = self._job_id(job, options)
             key = options.record_key(job_id)
-            record_headers = self._headers(job, lane, job_id, now, due, options)
+            record_headers = self._headers(job, lane, job_id, created, due, options)
         except UnicodeEncodeError as error:
             raise SubmitError(
                 f"key, tenant or dedup_key is no Unicode text that can be written ({error}); "
@@ -198,7 +241,7 @@ class Producer:
             ) from error
         self._preparation.ensure(lane, job)
         self._check_size(job, lane, payload, key, record_headers)
-        topic = self._topic(lane, due, now)
+        topic = self._topic(lane, None if options.fired else due, now)
         receipt = Receipt(job_id, topic, self._answers, self._counts_of(job, lane))
         self._produce(topic, payload, key, record_headers, receipt.delivered)
         return receipt
@@ -227,7 +270,7 @@ class Producer:
         job: Job[Any],
         lane: Lane,
         job_id: str,
-        now: int,
+        created: int,
         due: int | None,
         options: SubmitOptions,
     ) -> Headers:
@@ -238,7 +281,7 @@ class Producer:
             self._templates[known] = template
         made: Headers = [
             (headers.ID, job_id.encode()),
-            (headers.TIME, headers.format_time(now).encode()),
+            (headers.TIME, headers.format_time(created).encode()),
             *template,
         ]
         if due is not None:
@@ -247,7 +290,9 @@ class Producer:
             made.append((headers.TENANT, options.tenant.encode()))
         if options.dedup_key is not None:
             made.append((headers.DEDUP, options.dedup_key.encode()))
-        expiry = options.expiry(now)
+        if options.fired is not None:
+            made.append((headers.SCHEDULE, options.fired.schedule.encode()))
+        expiry = options.expiry(created)
         if expiry is not None:
             made.append((headers.EXPIRY, headers.format_time(expiry).encode()))
         return made

@@ -37,6 +37,8 @@ LANE: Final = "headrace-lane"
 """The topic of the lane that the job belongs to."""
 DEDUP: Final = "headrace-dedup"
 """Present when the id was derived from a `dedup_key`, which is its value."""
+SCHEDULE: Final = "headrace-schedule"
+"""The name of the schedule whose fire submitted the job. For tools: the engine passes it on."""
 HISTORY: Final = "headrace-history"
 """JSON: what became of earlier attempts, newest last, cut to a bound."""
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from headrace.pipeline.errors import DeclarationError
 from headrace.pipeline.schedules import records
+from headrace.pipeline.schedules.overdue import Overdue, overdue
 from headrace.pipeline.schedules.records import Pause, ScheduleState
 from headrace.pipeline.schedules.schedule import Schedule
 
@@ -35,6 +36,43 @@ class Entry:
             return added
         return max(state.handled, added or 0)
 
+    def next_fire(self, after: int) -> int | None:
+        """The next fire that no pause drops; None when there is none.
+
+        Args:
+            after: Fires up to here are dealt with; epoch milliseconds, as what is given back.
+        """
+        found, pause = self.schedule.next_after(after), self.pause
+        if found is None or pause is None or found < pause.since:
+            return found
+        if pause.until is None:
+            return None
+        return self.schedule.next_after(max(after, pause.until))
+
+    def due_now(self, after: int, now: int) -> Overdue | None:
+        """What is to be done at this moment; None when nothing is due.
+
+        Args:
+            after: Fires up to here are dealt with; epoch milliseconds.
+            now: What time it is.
+        """
+        first, pause = self.next_fire(after), self.pause
+        if first is None:
+            return None
+        if pause is not None and first < pause.since:
+            return overdue(self.schedule, after, pause.since - 1, now)
+        if pause is not None and pause.until is not None:
+            after = max(after, pause.until)
+        return overdue(self.schedule, after, now, now)
+
+    def passed_pause(self, after: int) -> int | None:
+        """The end of a pause that nothing before it waits for any more; None when there is none."""
+        pause = self.pause
+        if pause is None or pause.until is None or pause.until <= after:
+            return None
+        first = self.schedule.next_after(after)
+        return pause.until if first is None or first >= pause.since else None
+
 
 @dataclass(slots=True)
 class ScheduleBook:
@@ -53,11 +91,15 @@ class ScheduleBook:
     _states: dict[str, ScheduleState] = field(default_factory=dict)
     _pauses: dict[str, Pause] = field(default_factory=dict)
 
-    def take(self, key: bytes, value: bytes | None) -> None:
-        """Take in a record of the topic, in the topic's order; foreign ones are passed over."""
+    def take(self, key: bytes, value: bytes | None) -> str | None:
+        """Take in a record of the topic, in the topic's order.
+
+        Returns:
+            The schedule that it speaks of; None for a foreign record, which is passed over.
+        """
         kind, _, name = key.decode(errors="replace").partition("/")
         if kind not in _KINDS or not name:
-            return
+            return None
         if kind == records.MANAGED:
             self.problems.pop(name, None)
         try:
@@ -65,6 +107,7 @@ class ScheduleBook:
         except (DeclarationError, ValueError, TypeError) as error:
             self._forget(kind, name)
             self.problems[name] = str(error)
+        return name
 
     def _take(self, kind: str, name: str, found: Any) -> None:
         if found is None:
@@ -72,11 +115,17 @@ class ScheduleBook:
         elif kind == records.MANAGED:
             self._managed[name] = records.schedule_from(name, found)
         elif kind == records.STATE:
-            self._states[name] = ScheduleState(**found)
+            self._take_state(name, ScheduleState(**found))
         elif kind == records.PAUSE:
             self._pauses[name] = Pause(**found)
         else:
             self.published[name] = dict(found)
+
+    def _take_state(self, name: str, state: ScheduleState) -> None:
+        """A scheduler that slept may write what its successor knows better: that counts for nothing."""
+        known = self._states.get(name)
+        if known is None or known.timing != state.timing or known.handled <= state.handled:
+            self._states[name] = state
 
     def _forget(self, kind: str, name: str) -> None:
         kept: dict[str, dict[str, Any]] = {

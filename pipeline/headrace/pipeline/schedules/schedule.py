@@ -14,7 +14,6 @@ from headrace.pipeline.errors import DeclarationError
 from headrace.pipeline.job import Job
 from headrace.pipeline.schedules.policies import Misfire, Overlap
 from headrace.pipeline.schedules.timing import Timing, from_epoch, to_epoch
-from headrace.schemas.ids import dedup_job_id
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_JITTER: Final = timedelta(days=1)
@@ -91,13 +90,14 @@ class Schedule:
         digest = hashlib.sha256(f"{self.name}\x1f{fire}".encode()).digest()
         return fire + int.from_bytes(digest[:8], "big") % (most + 1)
 
-    def dedup_key(self, fire: int) -> str:
-        """What the id of a fire's job is derived from."""
-        return f"schedule/{self.name}/{fire}"
+    def dedup_key(self, fire: int, again: str = "") -> str:
+        """What the id of a fire's job is derived from, so that it is the same whoever submits it.
 
-    def job_id(self, pipeline: str, fire: int) -> str:
-        """The id of a fire's job: the same whoever submits it."""
-        return dedup_job_id(pipeline, self.job.job_type, self.tenant, self.dedup_key(fire))
+        Args:
+            fire: Its time in epoch milliseconds.
+            again: Tells another job of the same fire from the first.
+        """
+        return f"schedule/{self.name}/{fire}" + (f"/{again}" if again else "")
 
     def next_after(self, moment: int) -> int | None:
         """The next fire after a moment, both in epoch milliseconds; None when there is none."""

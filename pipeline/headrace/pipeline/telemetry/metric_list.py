@@ -48,6 +48,7 @@ RESULT: Final = Label("result", "Whether Kafka took it.", ("ok", "failed"))
 CHANGE: Final = Label("kind", "What happened to partitions.", ("assigned", "revoked", "lost"))
 HANDOVER: Final = Label("kind", "Where the job went.", ("retry", "dead", "wait"))
 TIER: Final = Label("tier", "A delay tier.")
+SCHEDULE: Final = Label("schedule", "A schedule, declared in code or added by an operator.")
 SOURCE: Final = Label("metric", "A metric of this list.")
 BUILD: Final = (
     Label("version", "Headrace's version."),
@@ -231,6 +232,38 @@ class Metric:
     LATENESS: Final = HistogramSpec(
         "headrace_scheduler_lateness_seconds",
         "From the due time to the release. Releases are never early.",
+        (),
+        "seconds",
+        LATENESS_BUCKETS,
+    )
+
+    # Schedules
+    SCHEDULES: Final = GaugeSpec(
+        "headrace_schedules", "Schedules that this process is in charge of.", (), "schedules"
+    )
+    SCHEDULES_FAILING: Final = GaugeSpec(
+        "headrace_schedules_failing",
+        "Schedules that cannot fire as they are; the log says why. Anything but 0 wants a look.",
+        (),
+        "schedules",
+    )
+    SCHEDULE_FIRES: Final = CounterSpec(
+        "headrace_schedule_fires_total", "Jobs that fires of schedules submitted.", (SCHEDULE,)
+    )
+    SCHEDULE_MISFIRES: Final = CounterSpec(
+        "headrace_schedule_misfires_total",
+        "Fires dropped because no scheduler was there in time and the misfire policy says so.",
+        (SCHEDULE,),
+    )
+    SCHEDULE_OVERLAPS: Final = CounterSpec(
+        "headrace_schedule_overlaps_total",
+        "Fires that met an unfinished job of the fire before, by the overlap policy skipped, or "
+        "that cancelled it.",
+        (SCHEDULE,),
+    )
+    SCHEDULE_LATENESS: Final = HistogramSpec(
+        "headrace_schedule_lateness_seconds",
+        "From a fire's due time until Kafka has its job. Fires are never early.",
         (),
         "seconds",
         LATENESS_BUCKETS,

@@ -1,0 +1,1 @@
+"""Firing schedules: which scheduler does, what it must know first, and what it leaves behind."""
