@@ -56,6 +56,8 @@ WORKER: Final = "headrace-worker"
 APPENDED: Final = "headrace-appended"
 """Imported dead letters: when Kafka stored the original, in milliseconds since the Unix epoch."""
 
+REPLAY: Final = "headrace-replay"
+"""The name of the replay that sent the job to its lane again. Only tools read it."""
 EDITED_FROM: Final = "headrace-edited-from"
 """The id of the dead job whose arguments were edited to make this one. Only tools read it."""
 

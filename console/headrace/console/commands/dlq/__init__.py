@@ -2,7 +2,7 @@
 
 import typer
 
-from headrace.console.commands.dlq import looking
+from headrace.console.commands.dlq import looking, replaying
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: jobs that are not tried again.")
 
@@ -19,3 +19,4 @@ def dlq() -> None:
 app.command("list")(looking.list_letters)
 app.command()(looking.show)
 app.command()(looking.stats)
+app.add_typer(replaying.app, name="replay")
