@@ -8,12 +8,12 @@ from typing import Final
 
 import structlog
 
-from headrace.pipeline.errors import KafkaUnavailableError
+from headrace.pipeline.errors import KafkaUnavailableError, RightsError
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.telemetry.health import CheckResult
-from headrace.pipeline.topics import check_topics
+from headrace.pipeline.topics import check_tiers, check_topics
 
 _LOG = structlog.get_logger("headrace.process")
 _ANSWER: Final = timedelta(seconds=5)
@@ -40,16 +40,27 @@ class KafkaWatch:
         kafka: KafkaSettings,
         lanes: Sequence[Lane],
         stopping: threading.Event,
+        *,
+        tiers: bool = False,
     ) -> bool:
         """Wait until Kafka answers and has the topics; False when a stop came first.
 
+        Args:
+            pipeline: The declaration.
+            kafka: Where Kafka is.
+            lanes: The lanes that the process serves.
+            stopping: Set when a stop was asked for.
+            tiers: Whether the process moves what waits in the delay tiers, which must keep it.
+
         Raises:
-            TopicError: Kafka answers, and topics are missing.
+            TopicError: Kafka answers, and topics are missing, or tiers would lose jobs.
         """
         pause, began = _FIRST_PAUSE, time.monotonic()
         while not stopping.is_set():
             try:
                 check_topics(pipeline, kafka, lanes, timeout=_ANSWER)
+                if tiers:
+                    _check_tiers(pipeline, kafka)
             except KafkaUnavailableError as error:
                 self._state = CheckResult(ok=False, detail=f"waiting for Kafka: {error}")
                 waited = round(time.monotonic() - began)
@@ -90,3 +101,10 @@ class KafkaWatch:
                 _LOG.warning("Kafka does not answer: jobs wait, nothing is lost")
             detail = "" if up else "Kafka does not answer; jobs wait, nothing is lost"
             self._state = CheckResult(ok=up, detail=detail)
+
+
+def _check_tiers(pipeline: Pipeline, kafka: KafkaSettings) -> None:
+    try:
+        check_tiers(pipeline, kafka, timeout=_ANSWER)
+    except RightsError as error:
+        _LOG.warning("it is not known whether the delay tiers keep what waits", reason=str(error))

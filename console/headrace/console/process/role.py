@@ -125,7 +125,7 @@ class RoleProcess:
         """Move due records from the delay tiers."""
 
         def make(stopping: threading.Event) -> Member | None:
-            if not self.watch.await_topics(self.pipeline, self.kafka, (), stopping):
+            if not self.watch.await_topics(self.pipeline, self.kafka, (), stopping, tiers=True):
                 return None
             from headrace.console.process.services import SchedulerService
 

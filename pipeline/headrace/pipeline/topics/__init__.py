@@ -1,7 +1,7 @@
 """The topics of a pipeline: planned first, applied on demand, checked by whoever starts."""
 
 from headrace.pipeline.topics.apply import ApplyReport, apply_plan
-from headrace.pipeline.topics.check import check_topics, plan_topics
+from headrace.pipeline.topics.check import check_tiers, check_topics, plan_topics
 from headrace.pipeline.topics.control import known_partitions, record_partitions
 from headrace.pipeline.topics.offsets import OffsetStep, Start, starting_offset_allowed
 from headrace.pipeline.topics.plan import Action, ConfigChange, TopicPlan, TopicStep
@@ -20,6 +20,7 @@ __all__ = [
     "TopicStep",
     "WantedTopic",
     "apply_plan",
+    "check_tiers",
     "check_topics",
     "known_partitions",
     "plan_topics",

@@ -1,8 +1,9 @@
 """Looking at the cluster: a plan for it, or the refusal to start without its topics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
+from headrace.pipeline.durations import format_duration, to_milliseconds
 from headrace.pipeline.errors import LoadError, TopicError
 from headrace.pipeline.loading import reference_of
 from headrace.pipeline.pipeline import Pipeline
@@ -14,8 +15,8 @@ from headrace.pipeline.topics.compare import compare
 from headrace.pipeline.topics.offsets import Start
 from headrace.pipeline.topics.plan import TopicPlan
 from headrace.pipeline.topics.reading import ClusterReader
-from headrace.pipeline.topics.wanted import wanted
-from headrace.pipeline.topology import TIERS, Topology
+from headrace.pipeline.topics.wanted import CLEANUP, RETENTION, TIMESTAMP, wanted
+from headrace.pipeline.topology import TIERS, Tier, Topology
 
 
 def plan_topics(
@@ -77,6 +78,50 @@ def check_topics(
             f"pipeline {pipeline.name!r} lacks {len(missing)} of its topics: {', '.join(missing)}; "
             f"make them with `headrace topics apply {_reference(pipeline)}`"
         )
+
+
+def check_tiers(pipeline: Pipeline, kafka: KafkaSettings, *, timeout: timedelta = TIMEOUT) -> None:
+    """Make sure that the delay tiers keep what waits in them, for as long as it waits.
+
+    Args:
+        pipeline: The declaration.
+        kafka: Where Kafka is.
+        timeout: How long Kafka may take to answer.
+
+    Raises:
+        TopicError: A tier stamps the producers' times, deletes records before their wait is over,
+            or is compacted: names each, what is wrong with it, and the command that mends it.
+        RightsError: The user may not see the settings of a topic.
+        KafkaUnavailableError: Kafka gave no answer in time; trying again may help.
+    """
+    tiers = {pipeline.topology.tier(tier): tier for tier in TIERS}
+    configs = ClusterReader(kafka, timeout).configs(tiers)
+    problems = [
+        f"delay tier {topic}: {problem}"
+        for topic, config in configs.items()
+        for problem in _harm(tiers[topic], config)
+    ]
+    if problems:
+        apply = f"headrace topics apply {_reference(pipeline)}"
+        raise TopicError("\n".join([*problems, f"nothing was moved; mend it with `{apply}`"]))
+
+
+def _harm(tier: Tier, config: Mapping[str, str | None]) -> Iterator[str]:
+    """Say how a tier's settings would lose jobs, or let them run at a wrong time."""
+    stamps, retention, policy = config[TIMESTAMP], int(config[RETENTION] or -1), config[CLEANUP]
+    if stamps != "LogAppendTime":
+        yield (
+            f"{TIMESTAMP} is {stamps} and must be LogAppendTime: how long a job waits there would "
+            "depend on the clock of whoever wrote it"
+        )
+    if 0 <= retention < to_milliseconds(tier.wait):
+        kept = format_duration(timedelta(milliseconds=retention))
+        yield (
+            f"{RETENTION} is {retention} ({kept}), shorter than its wait of "
+            f"{format_duration(tier.wait)}: Kafka would delete jobs before they are due"
+        )
+    if policy != "delete":
+        yield f"{CLEANUP} is {policy} and must be delete: all but one job of each key would be lost"
 
 
 def _needed(topology: Topology, lanes: Iterable[Lane] | None) -> list[str]:
