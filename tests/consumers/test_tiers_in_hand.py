@@ -117,7 +117,7 @@ def test_a_full_ledger_gives_back_too_because_what_is_due_last_holds_up_its_comm
 
 def test_a_spilled_record_is_back_before_it_is_due() -> None:
     held = Held()
-    for left in (6_001, 19_999, 20_000, 45_000, 3_600_000):
+    for left in (7_000, 21_999, 22_000, 45_000, 3_600_000):
         held.hold(SOON, NOW + left)
     tiers = [hops.spill_tier(record, NOW) for record in held.tiers.take_due(NOW * 9, 10)]
     assert tiers == [FIVE, FIVE, TWENTY, TWENTY, TWENTY]

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from headrace.consumers.settled import HandOver, Settled
 from headrace.consumers.waiting import DelayedRecord
-from headrace.pipeline.topology import SOON_HORIZON, TIMED_TIERS, Tier, Topology, tier_for
+from headrace.pipeline.topology import ARRIVAL, SOON_HORIZON, TIMED_TIERS, Tier, Topology, tier_for
+from headrace.schemas.headers import HOPPED
 
 SPILL_TIER = TIMED_TIERS[0]
 """The shortest tier that a record can be put into when memory is short."""
@@ -20,14 +21,16 @@ def spill_tier(record: DelayedRecord, now: int) -> Tier:
 
     It must not be due before the wait of `SPILL_TIER` is over.
     """
-    longest = min(_left(record, now), SOON_HORIZON / 2)
-    return [tier for tier in TIMED_TIERS if tier.wait <= longest][-1]
+    longest = min(_left(record, now) - ARRIVAL, SOON_HORIZON / 2)
+    return next((tier for tier in reversed(TIMED_TIERS) if tier.wait <= longest), SPILL_TIER)
 
 
-def hop(record: DelayedRecord, tier: Tier, topology: Topology) -> Settled:
+def hop(record: DelayedRecord, tier: Tier, topology: Topology, now: int) -> Settled:
     """Put a record into another tier. The job's state does not change, so nothing is told."""
-    following = record.job.next_step(due=record.due)
-    handover = HandOver("hop", topology.tier(tier), record.key, record.payload, following.encode())
+    following = record.job.next_step(due=record.due).encode()
+    if not tier.is_soon:
+        following.append((HOPPED, b"%d" % now))
+    handover = HandOver("hop", topology.tier(tier), record.key, record.payload, following)
     return Settled(record.assignment, record.offset, None, handover)
 
 

@@ -21,6 +21,7 @@ import structlog
 from confluent_kafka import Message
 
 from headrace.consumers import hops
+from headrace.consumers.clock import now_ms
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import SchedulerFigures
 from headrace.consumers.handover import HandOvers
@@ -177,7 +178,7 @@ class Scheduler:
 
     def _hop_what_has_waited(self, now: int) -> None:
         for record in self._in_hand.take_waited(now, _BATCH):
-            self._recorder.add(hops.hop(record, hops.next_tier(record, now), self._topology))
+            self._recorder.add(hops.hop(record, hops.next_tier(record, now), self._topology, now))
             self.figures.hopped[record.tier.name] += 1
 
     def _spill_if_short(self, now: int) -> None:
@@ -187,7 +188,7 @@ class Scheduler:
             for (topic, _), owned in self.partitions.owned.items()
         )
         for record in self._in_hand.take_spilled(now, ledger_full=full):
-            self._recorder.add(hops.hop(record, hops.spill_tier(record, now), self._topology))
+            self._recorder.add(hops.hop(record, hops.spill_tier(record, now), self._topology, now))
             self.figures.spilled += 1
 
     def _pause_and_resume(self, member: Member) -> None:
@@ -228,7 +229,7 @@ class Scheduler:
 
     def _hold(self, message: Message, assignment: Assignment) -> None:
         tier = self._tiers[assignment.topic]
-        record = read_delayed(message, assignment, tier, self._lanes)
+        record = read_delayed(message, assignment, tier, self._lanes, now_ms())
         if isinstance(record, Stray):
             self._recorder.add(record.settled(self._topology, self.name))
         else:

@@ -1,5 +1,6 @@
 """Reading records of delay tiers, and what becomes of those that no lane could take back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import Message
@@ -85,12 +86,21 @@ def too_large(record: DelayedRecord, topology: Topology, scheduler: str) -> Sett
 
 
 def read_delayed(
-    message: Message, assignment: Assignment, tier: Tier, lanes: set[str]
+    message: Message, assignment: Assignment, tier: Tier, lanes: set[str], now: int
 ) -> DelayedRecord | Stray:
-    """Read a record of a tier: which job, which lane, due when, and when it leaves the tier."""
-    timestamp = message.timestamp()[1]
+    """Read a record of a tier: which job, which lane, due when, and when it leaves the tier.
+
+    Args:
+        message: The record.
+        assignment: The ownership under which it was read.
+        tier: Where it lies.
+        lanes: The topics that it may be released to.
+        now: Epoch milliseconds.
+    """
+    timestamp, found = message.timestamp()[1], header_list(message)
     try:
-        job = headers.decode(header_list(message), lane="", timestamp=timestamp)
+        job = headers.decode(found, lane="", timestamp=timestamp)
+        begun = timestamp if tier.is_soon else max(timestamp, min(_hopped(found), now))
     except InvalidHeadersError as error:
         return Stray(message, assignment, str(error))
     if job.lane not in lanes:
@@ -100,10 +110,20 @@ def read_delayed(
         )
         return Stray(message, assignment, reason, job)
     due = job.due if job.due is not None else timestamp
-    moves = due if tier.is_soon else min(due, timestamp + to_milliseconds(tier.wait))
+    moves = due if tier.is_soon else min(due, begun + to_milliseconds(tier.wait))
     return DelayedRecord(
         job, tier, message.key(), message.value(), assignment, message.offset() or 0, due, moves
     )
+
+
+def _hopped(found: Sequence[tuple[str, bytes | None]]) -> int:
+    """Tell when a scheduler put the record there; 0 when somebody else did.
+
+    Its own clock counts too: the broker's may be so far behind that the wait seems to be over at
+    once, and the record would go round without a pause.
+    """
+    name, value = found[-1] if found else ("", None)
+    return int(value) if name == headers.HOPPED and value and value.isdigit() else 0
 
 
 def _no_job(where: dead_letters.Place, appended: int) -> JobHeaders:

@@ -12,11 +12,10 @@ from headrace.consumers.hops import SPILL_TIER
 from headrace.consumers.owned import Place
 from headrace.consumers.waiting import RESUME_SHARE, DelayedRecord, DueHeap, InHand
 from headrace.pipeline.durations import to_milliseconds
+from headrace.pipeline.topology import ARRIVAL
 
 _SPILL_SHARE = 0.1
 """Share of what is held that is put back into a timed tier when memory is short."""
-_SPILL_MARGIN = 1_000
-"""Milliseconds that a spilled record must have left beyond the wait of the shortest tier."""
 
 
 class TiersInHand:
@@ -78,7 +77,7 @@ class TiersInHand:
         """
         if self._heap.bytes <= self._memory * (1 - _SPILL_SHARE) and not ledger_full:
             return []
-        not_before = now + to_milliseconds(SPILL_TIER.wait) + _SPILL_MARGIN
+        not_before = now + to_milliseconds(SPILL_TIER.wait + ARRIVAL)
         return self._heap.take_last(_SPILL_SHARE, not_before)
 
     def has_enough(self, place: Place, leaving: int, *, paused: bool) -> bool:

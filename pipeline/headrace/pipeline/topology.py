@@ -35,14 +35,21 @@ TIMED_TIERS: Final = (
     Tier("24h", timedelta(hours=24)),
 )
 TIERS: Final = (SOON, *TIMED_TIERS)
+ARRIVAL: Final = timedelta(seconds=2)
+"""A record's wait in a timed tier is over so long before it is due, at least: it is moved and read
+once more by then. Delays of exactly a tier's wait are common, and would be late by that."""
 LONGEST_WAIT: Final = TIMED_TIERS[-1].wait
 
 
 def tier_for(remaining: timedelta) -> Tier:
-    """Choose the tier that a record enters: `soon` within the horizon, else the largest ≤ it."""
+    """Choose the tier that a record enters.
+
+    It is `soon` for what is due within the horizon, else the largest whose wait is over in time.
+    """
     if remaining <= SOON_HORIZON:
         return SOON
-    return max((tier for tier in TIMED_TIERS if tier.wait <= remaining), key=lambda t: t.wait)
+    longest = remaining - ARRIVAL
+    return next(tier for tier in reversed(TIMED_TIERS) if tier.wait <= longest)
 
 
 @dataclass(frozen=True, slots=True)

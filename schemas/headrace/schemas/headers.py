@@ -39,6 +39,9 @@ DEDUP: Final = "headrace-dedup"
 """Present when the id was derived from a `dedup_key`, which is its value."""
 SCHEDULE: Final = "headrace-schedule"
 """The name of the schedule whose fire submitted the job. For tools: the engine passes it on."""
+HOPPED: Final = "headrace-hopped"
+"""Delay tiers: when a scheduler put the record there by its own clock, in milliseconds since the Unix
+epoch. The last header of such a record."""
 HISTORY: Final = "headrace-history"
 """JSON: what became of earlier attempts, newest last, cut to a bound."""
 
@@ -73,7 +76,7 @@ MAX_TRACEBACK: Final = 8_000
 _OWN: Final = frozenset(
     {
         SPEC_VERSION, ID, TYPE, SOURCE, TIME, TENANT, EXPIRY, CONTENT_TYPE, ATTEMPT, STEP,
-        GENERATION, DUE, LANE, DEDUP, HISTORY, REASON, DIED, ERROR_TYPE, ERROR_MESSAGE, TRACEBACK,
+        GENERATION, DUE, LANE, DEDUP, HOPPED, HISTORY, REASON, DIED, ERROR_TYPE, ERROR_MESSAGE, TRACEBACK,
         ORIGIN, WORKER, APPENDED,
     }
 )  # fmt: skip
