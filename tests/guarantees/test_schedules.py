@@ -5,16 +5,28 @@ fires are lost; a policy is for the paper only; a paused schedule fires; an oper
 a restart to be seen.
 """
 
+import json
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from headrace.pipeline import Pipeline
+from headrace.consumers.scheduler import Scheduler
+from headrace.pipeline import Misfire, Overlap, Pipeline, Schedule
+from headrace.pipeline.compacted import read_latest
+from headrace.pipeline.schedules.records import ScheduleState
+from headrace.pipeline.schedules.schedule import NamedJob
+from headrace.pipeline.schedules.timing import Every
+from headrace.processors.errors import NotFoundError
+from headrace.processors.schedules import Schedules
 from headrace.schemas import headers
 from tests.guarantees.conftest import new_stage
 from tests.support import scheduled
-from tests.support.scheduled import journal_of
+from tests.support.scheduled import SECOND, journal_of
 from tests.support.stage import Stage, headers_of, wait_until
 
 pytestmark = pytest.mark.kafka
@@ -70,3 +82,169 @@ def test_each_fire_runs_once_though_the_scheduler_in_charge_is_killed(
     assert times == list(range(times[0], times[-1] + 1, 1000))
     starts = [event.tag for event in journal.events("start")]
     assert sorted(starts) == sorted(fires.values())
+
+
+def declare_misfires(pipeline: Pipeline) -> None:
+    """One for each policy; what is later than a second was missed."""
+    policies = {
+        "skip": Misfire.skip(grace=SECOND),
+        "once": Misfire.run_once(grace=SECOND),
+        "two": Misfire.catch_up(2, grace=SECOND),
+    }
+    for name, misfire in policies.items():
+        work = pipeline.job_type("tick").job(tag=name)
+        pipeline.schedule(name, work, every=SECOND, misfire=misfire)
+
+
+def test_after_a_while_without_scheduler_each_misfire_policy_does_as_it_says(
+    build: Callable[..., Stage],
+) -> None:
+    stage = build(declare_misfires)
+    names = ("skip", "once", "two")
+    with stage.scheduler():
+        wait_until("each has fired", lambda: all(fired(stage, name) for name in names))
+    before = {name: max(fired(stage, name)) for name in names}
+    back = time.time() + 4
+    wait_until("some seconds are missed", lambda: time.time() > back)
+    with stage.scheduler():
+        wait_until(
+            "each goes on", lambda: all(max(fired(stage, n)) > back * 1000 + 1000 for n in names)
+        )
+    for name, count in (("skip", 0), ("once", 1), ("two", 2)):
+        # The policy is carried out at a moment that its state tells: between two fires.
+        decided = max(s.handled for s in states(stage, name) if s.handled % 1000)
+        missed = [at for at in sorted(fired(stage, name)) if before[name] < at <= decided]
+        last = decided - decided % 1000
+        assert missed == [last - 1000 * n for n in reversed(range(count))], name
+        after = sorted(fire for fire in fired(stage, name) if fire > decided)
+        assert after == list(range(last + 1000, after[-1] + 1, 1000)), name
+
+
+def states(stage: Stage, name: str) -> list[ScheduleState]:
+    """Every state that a schedule ever had."""
+    found = stage.records("schedules")
+    mine = [each.value() for each in found if each.key() == f"state/{name}".encode()]
+    return [ScheduleState(**json.loads(value)) for value in mine if value is not None]
+
+
+def test_a_schedule_that_the_code_declares_no_more_stops(build: Callable[..., Stage]) -> None:
+    stage = build()
+    with stage.scheduler():
+        wait_until("it fires", lambda: fired(stage, "every-second"))
+    stage.pipeline = scheduled.make(stage.pipeline.name, lambda _: None)
+    with stage.scheduler():
+        wait_until("it is told", lambda: not declared(stage))
+    last = max(fired(stage, "every-second"))
+    with stage.scheduler() as scheduler:
+        wait_until("some seconds pass", lambda: time.time() * 1000 > last + 2500)
+        assert scheduler.figures.schedules.in_charge == 0
+    assert max(fired(stage, "every-second")) == last
+
+
+def declared(stage: Stage) -> list[bytes]:
+    topic = stage.topic("schedules")
+    return [key for key in read_latest(stage.kafka, [topic])[topic] if key.startswith(b"declared/")]
+
+
+def named(name: str, job_type: str = "tick", **more: Any) -> Schedule:
+    return Schedule(name, Every(SECOND), NamedJob(job_type, {"tag": name}), **more)
+
+
+def test_an_operators_schedule_fires_pauses_resumes_and_ends_without_a_restart(
+    build: Callable[..., Stage],
+) -> None:
+    stage = build(lambda _: None)
+    desk = Schedules(stage.pipeline, stage.kafka)
+    with stage.scheduler():
+        desk.add(named("added", misfire=Misfire.catch_up(100)), "ada")
+        wait_until("it fires", lambda: len(fired(stage, "added")) >= 2)
+        assert desk.find("added").standing == "active"
+        paused = desk.pause("added", "ada").entry.pause
+        assert paused is not None
+        wait_until("seconds pass", lambda: time.time() * 1000 > paused.since + 2500)
+        assert max(fired(stage, "added")) < paused.since
+        resumed = desk.resume("added", "ada").entry.pause
+        until = (resumed.until if resumed else None) or 0
+        assert until > paused.since
+        wait_until("it fires again", lambda: max(fired(stage, "added")) > until)
+        desk.remove("added")
+        ended = time.time() * 1000
+        wait_until("seconds pass", lambda: time.time() * 1000 > ended + 1500)
+        assert max(fired(stage, "added")) <= ended
+    assert not [fire for fire in fired(stage, "added") if paused.since <= fire <= until]
+    with pytest.raises(NotFoundError, match="no schedule 'added'"):
+        desk.find("added")
+
+
+def test_a_fire_is_skipped_while_the_job_before_is_not_final(build: Callable[..., Stage]) -> None:
+    stage = build(lambda p: overlapping(p, Overlap.SKIP))
+    journal = journal_of(stage.pipeline.name)
+    with stage.worker(["default.normal"]):
+        with stage.scheduler() as scheduler:
+            wait_until("the first runs", lambda: journal.count("start") == 1)
+            wait_until("fires are skipped", lambda: skipped(scheduler) >= 2)
+        first, *others = fired(stage, "slow")
+        assert others == []
+        # Another scheduler knows it as well, from the topics alone.
+        with stage.scheduler() as scheduler:
+            wait_until("fires are skipped", lambda: skipped(scheduler) >= 1)
+            assert list(fired(stage, "slow")) == [first]
+            journal.gate.touch()
+            wait_until("the next one fires", lambda: len(fired(stage, "slow")) >= 2)
+
+
+def skipped(scheduler: Scheduler) -> int:
+    return scheduler.figures.schedules.overlapped["slow"]
+
+
+def overlapping(pipeline: Pipeline, overlap: Overlap) -> None:
+    slow = pipeline.job_type("slow").job(tag="slow")
+    pipeline.schedule("slow", slow, every=SECOND, overlap=overlap)
+
+
+def test_the_old_job_gets_a_cancel_order_when_the_next_one_fires(
+    build: Callable[..., Stage],
+) -> None:
+    stage = build(lambda p: overlapping(p, Overlap.CANCEL_OLD))
+    journal = journal_of(stage.pipeline.name)
+    with stage.worker(["default.normal"]), stage.scheduler():
+        wait_until("a second one runs", lambda: journal.count("start") >= 2)
+        journal.gate.touch()
+    ids = [fired(stage, "slow")[fire] for fire in sorted(fired(stage, "slow"))]
+    orders = {
+        (each.key() or b""): json.loads(each.value() or b"{}")
+        for each in stage.records("control")
+        if (each.key() or b"").startswith(b"cancel/")
+    }
+    order = orders[f"cancel/{ids[0]}".encode()]
+    assert order["by"] == "schedule slow"
+    assert order["until"] > order["at"]
+
+
+def test_a_fire_by_hand_and_a_repeated_backfill_run_each_job_once(
+    build: Callable[..., Stage],
+) -> None:
+    stage = build(lambda p: p.schedule("daily", p.job_type("tick").job(tag="d"), cron="@daily"))
+    desk, journal = Schedules(stage.pipeline, stage.kafka), journal_of(stage.pipeline.name)
+    end = datetime(2026, 3, 5, 12, tzinfo=UTC)
+    with stage.worker(["default.normal"]):
+        by_hand = desk.run("daily")
+        plan = desk.plan_backfill("daily", end - timedelta(days=4), end)
+        assert desk.backfill(plan) == desk.backfill(plan) == 4
+        wait_until("all are settled", lambda: len(stage.final_states()) == 5)
+        stage.drained()
+        wait_until("doubles are told", lambda: doubles(stage) == 4)
+        assert desk.backfill(plan, again="new rates") == 4
+        wait_until("they ran again", lambda: journal.count("start") == 9)
+    found = fired(stage, "daily")
+    filled = {fire: job_id for fire, job_id in found.items() if job_id != by_hand}
+    assert sorted(filled) == [ms(end - timedelta(days=n, hours=12)) for n in (3, 2, 1, 0)]
+    assert Counter(event.tag for event in journal.events("start")).most_common(1)[0][1] == 1
+
+
+def ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def doubles(stage: Stage) -> int:
+    return sum(ends.count("duplicate") for ends in stage.final_states().values())

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "dlq": ("dlq:app", _JOBS),
     "lag": ("lag:lag", _JOBS),
     "retry": ("retry:app", _JOBS),
+    "schedules": ("schedules:app", _JOBS),
     "topics": ("topics:app", _SET_UP),
     "schemas": ("schemas:app", _SET_UP),
     "kafka": ("kafka:app", _SET_UP),

@@ -27,9 +27,18 @@ def check_submits(
             f"job type {job.job_type!r} is not declared by this pipeline (declared: "
             f"{', '.join(sorted(job_types)) or 'none'})"
         )
-    priorities = queues[job.policy.queue].priorities
+    check_priority(schedule, job.policy.queue, queues)
+
+
+def check_priority(schedule: Schedule, queue: str, queues: Mapping[str, Queue]) -> None:
+    """Refuse a priority that a queue does not have.
+
+    Raises:
+        DeclarationError: It is one.
+    """
+    priorities = queues[queue].priorities
     if schedule.priority is not None and schedule.priority not in priorities:
         raise DeclarationError(
-            f"queue {job.policy.queue!r} has no priority {schedule.priority!r} "
+            f"queue {queue!r} has no priority {schedule.priority!r} "
             f"(it has: {', '.join(priorities)})"
         )
