@@ -88,10 +88,17 @@ class Broker:
         found = commit_metadata.decode(text, offset, self.ends[partition])
         return found if isinstance(found, CommitMetadata) else CommitMetadata()
 
+    def noted_beside(self, partition: int) -> Sequence[int]:
+        """The jobs that are said to run in children there."""
+        return tuple(self._extras(partition).beside)
+
+    def _extras(self, partition: int) -> extras.Extras:
+        return extras.decode(self.known(partition).extra, self.committed[partition][0])
+
     def noted_alone(self, partition: int) -> int | None:
         """The job that is said to run alone there, if its worker has not given it up."""
         known = self.known(partition)
-        lone = extras.decode(known.extra, self.committed[partition][0]).lone
+        lone = self._extras(partition).lone
         return lone if known.state is State.OPEN else None
 
 
@@ -349,7 +356,10 @@ class Owner:
         assert len(self.isolated) < PLACES, "more isolated jobs than there are places"
         assert not self._alone_now(), "started beside a job that must be alone"
         self._must_be_covered(record)
-        if self._must_be_alone(record):
+        if not self._must_be_alone(record):
+            noted = self.broker.noted_beside(record.partition)
+            assert record.offset in noted, "a suspect runs in a child and nobody knows"
+        else:
             assert not self.running, "started beside others"
             assert not self.isolated, "started beside children"
             known = self.broker.noted_alone(record.partition)

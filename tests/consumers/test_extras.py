@@ -14,8 +14,9 @@ OFFSETS = st.integers(OFFSET, OFFSET + 2**40)
 EXTRAS = st.builds(
     Extras,
     lone=st.none() | OFFSETS,
-    deaths=st.dictionaries(OFFSETS, st.integers(1, 100), max_size=5),
+    deaths=st.dictionaries(OFFSETS, st.integers(0, 100), max_size=5),
     parked=st.binary(max_size=40),
+    beside=st.sets(OFFSETS, max_size=5).map(lambda offsets: tuple(sorted(offsets))),
 )
 
 
@@ -42,6 +43,7 @@ def test_bytes_that_end_early_never_tell_something_else(
     assert found.lone in (None, extras.lone)
     assert found.deaths in ({}, extras.deaths)
     assert found.parked in (b"", extras.parked)
+    assert found.beside in ((), extras.beside)
 
 
 @given(st.binary(max_size=60))

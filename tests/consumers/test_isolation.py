@@ -22,9 +22,13 @@ LANE = Lane("shop", "default", "normal")
 def handler() -> None: ...
 
 
-def partition(number: int = 0, *, streak: int = 4, until: int = 100) -> OwnedPartition:
-    """One that is open, with all its jobs read and allowed."""
+def partition(
+    number: int = 0, *, streak: int = 2, until: int = 100, alone: bool = True
+) -> OwnedPartition:
+    """One that is open, with all its jobs read and allowed; its suspects must be alone, or not."""
     standing = Standing("me", True, streak, until if streak else 0, until)
+    if alone and streak > 1:
+        standing.deaths = dict.fromkeys(range(until), 0)
     ledger = PartitionLedger(0, (), standing)
     owned = OwnedPartition(
         Assignment(LANE.topic, number, 1), ledger, standing, Window(32), clock=lambda: 0.0
@@ -91,15 +95,15 @@ class Process:
 def test_only_suspects_and_jobs_that_processes_died_with_are_taken() -> None:
     calm = partition(1, streak=1)
     suspects = Process().suspects
-    for streak in (2, 3, 4):
-        owned = partition(streak=streak, until=10)
+    for alone in (False, True):
+        owned = partition(until=10, alone=alone)
         assert suspects.takes(job(owned, 9), owned)
         assert not suspects.takes(job(owned, 10), owned)
     assert not suspects.takes(job(calm, 9), calm)
     assert suspects.takes(job(calm, 9, PROCESS_DIED), calm)
     assert suspects.takes(job(calm, 9, WORKER_DIED), calm)
     assert not suspects.takes(job(calm, 9, "ValueError"), calm)
-    assert len(suspects) == 5
+    assert len(suspects) == 4
 
 
 def test_a_job_whose_child_died_needs_no_other_place_in_a_lane_of_children() -> None:
@@ -107,9 +111,8 @@ def test_a_job_whose_child_died_needs_no_other_place_in_a_lane_of_children() -> 
     suspects = Process(in_children=True).suspects
     assert not suspects.takes(job(owned, 1, PROCESS_DIED), owned)
     assert suspects.takes(job(owned, 1, WORKER_DIED), owned)
-    after_three, after_four = partition(streak=3), partition(streak=4)
-    assert not suspects.takes(job(after_three, 1), after_three)
-    assert suspects.takes(job(after_four, 1), after_four)
+    suspected = partition(alone=False)
+    assert suspects.takes(job(suspected, 1), suspected)
 
 
 def test_a_suspect_waits_until_nothing_else_runs_and_nothing_else_starts_meanwhile() -> None:
@@ -184,27 +187,66 @@ def test_a_suspect_of_another_partition_waits_until_the_note_of_the_first_is_gon
 
 
 def test_suspects_after_two_deaths_run_in_children_beside_the_others() -> None:
-    owned, process = partition(streak=2), Process()
+    owned, process = partition(alone=False), Process()
     beside = process.busy(owned)
     for offset in range(4):
         assert process.suspects.takes(job(owned, offset), owned)
-    process.suspects.step()
+    process.until_running(owned)
     assert [each.offset for each in process.apart] == [0, 1], "as many as there are places"
     assert process.starts_others()
     assert owned.standing.lone is None
     process.slots.finished(process.buffer, beside)
     process.suspects.ended(process.apart[1])
-    process.suspects.step()
+    process.until_running(owned)
     assert [each.offset for each in process.apart] == [0, 1, 2]
     assert [each.offset for each, _ in process.suspects.running()] == [0, 2]
     assert [each.offset for each in process.suspects.withdraw(lambda _: True)] == [3]
     assert (len(process.suspects), process.suspects.bytes) == (2, 0)
 
 
+def test_a_suspect_starts_beside_others_only_when_the_broker_knows_that_it_runs() -> None:
+    owned, process = partition(alone=False), Process()
+    process.suspects.takes(job(owned, 0), owned)
+    for _ in range(3):
+        assert process.suspects.step(), "the commit is urgent"
+        assert process.apart == []
+        failed = owned.commit()
+        assert failed is not None
+        owned.commit_failed(failed)
+    tell(owned)
+    assert not process.suspects.step()
+    assert len(process.apart) == 1
+    assert owned.noted_beside == {0}
+    process.suspects.ended(process.apart[0])
+    process.suspects.takes(job(owned, 1), owned)
+    process.until_running(owned)
+    assert owned.noted_beside == {1}
+
+
+def test_a_place_beside_others_is_given_back_by_one_that_is_withdrawn_or_lost_in_time() -> None:
+    for lost in (False, True):
+        owned, process = partition(alone=False), Process()
+        for offset in range(2):
+            process.suspects.takes(job(owned, offset), owned)
+        process.suspects.step()
+        if lost:
+            owned.assignment.closed = True
+            process.suspects.step()
+        else:
+            taken = process.suspects.withdraw(lambda _: True)
+            assert [each.offset for each in taken] == [0, 1]
+        assert (len(process.suspects), process.suspects.bytes, process.apart) == (0, 0, [])
+        other = partition(1, alone=False)
+        for offset in range(2):
+            process.suspects.takes(job(other, offset), other)
+        process.until_running(other)
+        assert len(process.apart) == 2
+
+
 def test_one_that_must_be_alone_waits_for_children_and_lets_no_other_begin() -> None:
     owned, process = partition(streak=0), Process()
     process.suspects.takes(job(owned, 0, PROCESS_DIED), owned)
-    process.suspects.step()
+    process.until_running(owned)
     process.suspects.takes(job(owned, 1, WORKER_DIED), owned)
     process.until_running(owned)
     process.suspects.takes(job(owned, 2, PROCESS_DIED), owned)
@@ -290,7 +332,7 @@ def test_a_job_with_which_three_workers_died_alone_is_charged_without_being_run(
 
 
 def test_the_deaths_of_a_charged_job_are_forgotten_when_its_outcome_is_stored() -> None:
-    owned = partition()
+    owned = partition(alone=False)
     owned.standing.deaths.update({0: 3, 1: 1})
     owned.finish(0)
     assert owned.standing.deaths == {1: 1}

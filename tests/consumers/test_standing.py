@@ -96,6 +96,24 @@ def test_a_death_is_counted_for_the_job_that_ran_alone() -> None:
     assert not thrice.is_to_blame(21, blamed_before=True)
 
 
+def test_those_that_ran_in_children_when_a_worker_died_must_be_alone() -> None:
+    standing = Standing("a", opened=True, streak=2, suspects_until=50, window_end=50)
+    standing.beside = {12, 20}
+    standing.deaths[12] = 1
+    following = judged(standing.at(10), 10, END, "b")
+    assert (following.deaths, following.beside) == ({12: 1, 20: 0}, set())
+    assert [at for at in range(10, 50) if following.must_be_alone(at)] == [12, 20]
+    assert all(following.is_suspect(at) for at in range(10, 50))
+    assert not following.is_to_blame(20, blamed_before=True)
+    following.charged(20)
+    assert not following.must_be_alone(20)
+
+
+def test_those_that_ran_in_children_when_a_worker_left_in_order_need_not_be_alone() -> None:
+    standing = Standing("a", streak=2, suspects_until=50, window_end=50, beside={12})
+    assert judged(standing.at(10), 10, END, "b").deaths == {}
+
+
 def test_another_one_alone_in_between_takes_no_death_back() -> None:
     standing = Standing("a", opened=True, streak=2, suspects_until=50, window_end=50)
     standing.deaths[20] = 1

@@ -1,11 +1,11 @@
-"""The extra bytes of commit metadata: which job runs alone, who died with whom, who is parked.
+"""The extra bytes of commit metadata: who runs isolated, who died with whom, who is parked.
 
 Sections one after the other, each a tag byte, a length and its bytes. Offsets are relative to the
 committed one. A section of an unknown tag makes the whole unreadable: rewriting it without that
 section would forget what a newer owner wrote.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +14,7 @@ from headrace.consumers.varint import VarintError, append_varint, read_varint
 _LONE: Final = 1
 _PARKED: Final = 2
 _DEATHS: Final = 3
+_BESIDE: Final = 4
 
 
 class ExtrasError(ValueError):
@@ -26,13 +27,16 @@ class Extras:
 
     Attributes:
         lone: The offset of the suspect that runs alone, if one does; written before it starts.
-        deaths: Workers that died while a suspect ran alone, by its offset; each at least 1.
+        deaths: Workers that died while a suspect ran alone, by its offset; 0 for one that ran
+            beside others when its worker died.
         parked: What `headrace.consumers.ordering` has written; empty without parked keys.
     """
 
     lone: int | None = None
     deaths: Mapping[int, int] = field(default_factory=dict)
     parked: bytes = b""
+    beside: Collection[int] = ()
+    """The offsets of suspects that run in children beside each other; written before they start."""
 
 
 def encode(extras: Extras, offset: int) -> bytes:
@@ -47,6 +51,8 @@ def encode(extras: Extras, offset: int) -> bytes:
     if extras.deaths:
         pairs = sorted(extras.deaths.items())
         _append(out, _DEATHS, _varints(n for at, deaths in pairs for n in (at - offset, deaths)))
+    if extras.beside:
+        _append(out, _BESIDE, _varints(at - offset for at in sorted(extras.beside)))
     if extras.parked:
         _append(out, _PARKED, extras.parked)
     return bytes(out)
@@ -65,13 +71,14 @@ def decode(data: bytes, offset: int) -> Extras:
             tag = data[at]
             size, begin = read_varint(data, at + 1)
             at = begin + size
-            if tag not in (_LONE, _DEATHS, _PARKED) or tag in found or at > len(data):
+            if tag not in (_LONE, _DEATHS, _PARKED, _BESIDE) or tag in found or at > len(data):
                 raise ExtrasError(f"section {tag} of {size} bytes at byte {begin} is not ours")
             found[tag] = data[begin:at]
         return Extras(
             _lone(found.get(_LONE), offset),
             _deaths(found.get(_DEATHS, b""), offset),
             found.get(_PARKED, b""),
+            _offsets(found.get(_BESIDE, b""), offset),
         )
     except VarintError as error:
         raise ExtrasError(f"extra bytes of offset {offset}: {error}") from error
@@ -93,6 +100,15 @@ def _deaths(body: bytes, offset: int) -> dict[int, int]:
         delta, at = read_varint(body, at)
         deaths[offset + delta], at = read_varint(body, at)
     return deaths
+
+
+def _offsets(body: bytes, offset: int) -> tuple[int, ...]:
+    offsets: list[int] = []
+    at = 0
+    while at < len(body):
+        delta, at = read_varint(body, at)
+        offsets.append(offset + delta)
+    return tuple(offsets)
 
 
 def _varints(numbers: Iterable[int]) -> bytes:

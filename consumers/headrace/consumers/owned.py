@@ -45,6 +45,8 @@ class OwnedPartition:
     """The offset below which the broker knows that jobs may have been started."""
     noted_alone: int | None = None
     """The suspect of which the broker knows that it runs alone."""
+    noted_beside: frozenset[int] = frozenset()
+    """The suspects of which the broker knows that they run in children."""
     parkings: int = 0
     """How often a head was parked."""
     parkings_known: int = 0
@@ -53,8 +55,8 @@ class OwnedPartition:
     """Monotonic seconds."""
     known_open: bool = False
     """Whether the broker knows that this partition is being worked on."""
-    _told: tuple[int, int | None, int, bool] = (0, None, 0, False)
-    """What the last commit says of these four."""
+    _told: tuple[int, int | None, frozenset[int], int, bool] = (0, None, frozenset(), 0, False)
+    """What the last commit says of these five."""
     _widened_at: int = 0
     """What was allowed when the window was last found too narrow."""
 
@@ -121,7 +123,7 @@ class OwnedPartition:
         standing = self.standing
         if standing.opened and self.ledger.outstanding is None:
             self._widen()
-        if standing.muted and standing.lone != self.noted_alone:
+        if standing.muted and not self._notes_known:
             renew = True  # it says the same as the one before, and is waited for all the same
         standing.leaving = handing_over
         try:
@@ -130,7 +132,8 @@ class OwnedPartition:
             standing.leaving = ()
         if commit is not None:
             end = standing.window_end if standing.opened else 0
-            self._told = (end, standing.lone, self.parkings, standing.opened)
+            beside = frozenset(standing.beside)
+            self._told = (end, standing.lone, beside, self.parkings, standing.opened)
         return commit
 
     def _fitting(self, handing_over: Collection[int], *, renew: bool) -> Commit | None:
@@ -147,7 +150,8 @@ class OwnedPartition:
             self.standing.parked.release(offset)
             self.standing.charged(offset)
         self.ledger.committed(commit)
-        window_end, self.noted_alone, self.parkings_known, self.known_open = self._told
+        window_end, self.noted_alone, self.noted_beside, parkings, self.known_open = self._told
+        self.parkings_known = parkings
         self.allowed = max(self.allowed, window_end)
 
     def finish(self, offset: int) -> None:
@@ -181,6 +185,20 @@ class OwnedPartition:
         """Let the next commit say which suspect runs alone, or that none does any more."""
         self.standing.lone = offset
         self.ledger.touch()
+
+    def note_beside(self, offset: int) -> None:
+        """Let the next commit say that a suspect runs in a child."""
+        self.standing.beside.add(offset)
+        self.ledger.touch()
+
+    def forget_beside(self, offset: int) -> None:
+        """Let the next commit say so no more. There is no hurry: it has ended."""
+        self.standing.beside.discard(offset)
+
+    @property
+    def _notes_known(self) -> bool:
+        standing = self.standing
+        return standing.lone == self.noted_alone and standing.beside <= self.noted_beside
 
     def close_standing(self) -> None:
         """The next commit is the last one, and says that nobody died."""

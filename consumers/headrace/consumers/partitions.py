@@ -14,7 +14,7 @@ from headrace.consumers.fencing import Fencing
 from headrace.consumers.ledger import PartitionLedger
 from headrace.consumers.owned import NARROWEST, OwnedPartition, Place
 from headrace.consumers.records import Assignment, Trust
-from headrace.consumers.standing import ALONE_FROM, SUSPECT_FROM, Standing, judged
+from headrace.consumers.standing import SUSPECT_FROM, Standing, judged
 from headrace.consumers.window import Window
 from headrace.pipeline.errors import LostOffsetError
 
@@ -226,11 +226,8 @@ class Partitions:
 def _tell_of_deaths(found: TopicPartition, standing: Standing) -> None:
     if not standing.streak:
         return
-    how = "once more as usual"
-    if standing.streak >= SUSPECT_FROM:
-        how = "each in a process of its own"
-    if standing.streak >= ALONE_FROM:
-        how = "one at a time, each in a process of its own"
+    suspects = standing.streak >= SUSPECT_FROM
+    how = "each in a process of its own" if suspects else "once more as usual"
     _LOG.warning(
         f"owners of this partition died while its jobs ran: its unfinished jobs now run {how}",
         topic=found.topic,

@@ -7,12 +7,13 @@ owner died, and adds one to the streak:
     streak 1   the window runs as usual: a process can die once for any reason
     streak 2+  the unfinished jobs of the window are suspects: each runs in a child process of its
                own, so that a death is that job's and nobody else's
-    streak 4+  that was not enough, so a job may have taken worker and child along: each suspect
-               runs alone in its worker, after its offset was noted with the broker
 
-Such a noted death blames nobody at first (a machine can be switched off, a session be lost, and
-nobody can tell); from the third on, with the same job alone, it is the job's. Deaths are counted
-for each suspect, until its outcome is stored: that others run alone in between takes none back.
+A suspect's offset is noted before it starts, so that even the death of the worker together with
+its child is told of. Those that were noted then (a few) run alone in their worker from then on, to
+find the one that takes worker and child along. A death with one job alone blames nobody at first
+(a machine can be switched off, a session be lost, and nobody can tell); from the third on, with
+the same job alone, it is the job's. All this is kept for each suspect until its outcome is stored:
+that others run alone in between takes none back.
 
 The streak ends when the commit point has passed the window. An owner that lost its session without
 dying takes its own partition back without a death counted.
@@ -32,9 +33,6 @@ from headrace.consumers.ordering.parked import ParkedError, ParkedHeads
 _LOG = structlog.get_logger("headrace.standing")
 SUSPECT_FROM: Final = 2
 """Deaths in a row from which the jobs of the window are suspects, each in a child of its own."""
-ALONE_FROM: Final = 4
-"""Deaths in a row from which each of them runs alone besides. Alone is slow, and a machine may be
-lost while a window is worked off in children."""
 BLAMED_FROM: Final = 3
 """Deaths of the worker with one job alone from which they are this job's. In the attempts after
 that a single one is."""
@@ -53,8 +51,10 @@ class Standing:
         suspects_until: The end of that window: an offset.
         window_end: The offset below which jobs may have been started.
         lone: The suspect that runs alone now.
-        deaths: Workers that died while a suspect ran alone, by its offset.
-        muted: Whether commits have no room for these two.
+        beside: The suspects that run in children beside each other now.
+        deaths: Workers that died while a suspect ran alone, by its offset; 0 for one that must run
+            alone because it ran beside others when its worker died.
+        muted: Whether commits have no room for these three.
         parked: The heads of an ordered queue that wait in place.
         leaving: Offsets that are handed over with the commit that is being made.
     """
@@ -65,6 +65,7 @@ class Standing:
     suspects_until: int = 0
     window_end: int = 0
     lone: int | None = None
+    beside: set[int] = field(default_factory=set)
     deaths: dict[int, int] = field(default_factory=dict)
     muted: bool = False
     parked: ParkedHeads = field(default_factory=ParkedHeads)
@@ -91,15 +92,16 @@ class Standing:
             return extras.encode(Extras(parked=parked), offset)
         lone = self.lone if self.lone is not None and self.lone >= offset else None
         deaths = {at: count for at, count in self.deaths.items() if at >= offset}
-        return extras.encode(Extras(lone, deaths, parked), offset)
+        beside = [at for at in self.beside if at >= offset]
+        return extras.encode(Extras(lone, deaths, parked, beside), offset)
 
     def is_suspect(self, offset: int) -> bool:
         """Whether a job may have killed its worker and must run in a child of its own."""
         return self.streak >= SUSPECT_FROM and offset < self.suspects_until
 
     def must_be_alone(self, offset: int) -> bool:
-        """Whether a child of its own was not enough for the suspects."""
-        return self.streak >= ALONE_FROM and offset < self.suspects_until
+        """Whether its worker died while it ran, though it ran in a child of its own."""
+        return offset in self.deaths
 
     def is_to_blame(self, offset: int, *, blamed_before: bool) -> bool:
         """Whether workers have died with this job alone, and often enough."""
@@ -110,7 +112,7 @@ class Standing:
 
         Else a commit that is a few bytes too long would hold up the only job that may run.
         """
-        if self.muted or (self.lone is None and not self.deaths):
+        if self.muted or (self.lone is None and not self.deaths and not self.beside):
             return False
         self.muted = True
         return True
@@ -140,8 +142,10 @@ def judged(found: CommitMetadata | None, offset: int, end: int, mine: str) -> St
     died = left_open and found.transactional_id != mine
     streak = min(found.streak + died, _MOST_STREAK)
     deaths = dict(before.deaths)
-    if died and before.lone is not None:
-        deaths[before.lone] = deaths.get(before.lone, 0) + 1
+    if died:
+        deaths = dict.fromkeys(before.beside, 0) | deaths
+        if before.lone is not None:
+            deaths[before.lone] = deaths.get(before.lone, 0) + 1
     return Standing(
         mine,
         # Its own again: jobs that it started before it lost the partition may still run here.

@@ -2,9 +2,9 @@
 
 A job is isolated for one of two reasons. It is a *suspect*: it may have been running when owners of
 its partition died. Or a process has died with it before, in an earlier attempt. As a rule a child
-of its own is enough, beside others: if it dies, the parent sees it. When that has not kept the
-owners of a partition alive, its suspects run alone in this process, across all lanes, each after
-its offset was noted with the broker.
+of its own is enough, beside others: if it dies, the parent sees it. One whose worker died all the
+same while it ran must be alone in this process, across all lanes. Either way its offset is noted
+with the broker before it starts.
 """
 
 from collections import deque
@@ -32,8 +32,8 @@ class Suspects:
     Args:
         isolation: The place, shared with the other lanes of the process.
         report: Takes the result of a job that is not run again.
-        in_children: Whether the lane's jobs run in child processes anyway: then one that needs no
-            more than that goes its usual way.
+        in_children: Whether the lane's jobs run in child processes anyway: then one with which a
+            child has died goes its usual way.
     """
 
     def __init__(self, isolation: Isolation, report: Report, *, in_children: bool) -> None:
@@ -54,27 +54,26 @@ class Suspects:
         """Take a job that may be started, if it must be isolated."""
         standing = owned.standing
         history = record.headers.history
-        if not (history or standing.streak):
+        if not (history or standing.streak or standing.deaths):
             return False
         died = {past.error_type for past in history}
         if standing.must_be_alone(record.offset) or WORKER_DIED in died:
             self._alone.take(record, owned)
-        elif self._in_children or not (standing.is_suspect(record.offset) or PROCESS_DIED in died):
-            return False
+        elif standing.is_suspect(record.offset) or (PROCESS_DIED in died and not self._in_children):
+            self._beside.take(record, owned)
         else:
-            self._beside.take(record)
+            return False
         record.assignment.started += 1
         return True
 
     def step(self) -> bool:
         """Start what may start now; tells whether a commit must not wait for the interval."""
-        urgent = self._alone.step()
-        self._beside.step()
-        return urgent
+        alone = self._alone.step()
+        return self._beside.step() or alone
 
     def running(self) -> Iterable[tuple[JobRecord, int]]:
         """Give what runs, with the epoch milliseconds of its start."""
-        return (*self._beside.running.values(), *self._alone.running())
+        return (*self._beside.running(), *self._alone.running())
 
     def ended(self, record: JobRecord) -> None:
         """The result of a job has come: if it was an isolated one, the next may follow."""
@@ -86,46 +85,11 @@ class Suspects:
         return [*self._beside.withdraw(drop), *self._alone.withdraw(drop)]
 
 
-class _Beside:
-    """Those that a child of their own is enough for."""
-
-    def __init__(self, isolation: Isolation) -> None:
-        self._isolation = isolation
-        self._waiting: deque[JobRecord] = deque()
-        self.running: dict[int, tuple[JobRecord, int]] = {}
-        """By the identity of the record: one that comes back after a rebalance is another."""
-        self.bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting) + len(self.running)
-
-    def take(self, record: JobRecord) -> None:
-        self._waiting.append(record)
-        self.bytes += record.size
-
-    def step(self) -> None:
-        while self._waiting and self._isolation.enter_beside():
-            record = self._waiting.popleft()
-            self.bytes -= record.size
-            _tell(record, alone=False)
-            self.running[id(record)] = (record, now_ms())
-            self._isolation.start(record)
-
-    def ended(self, record: JobRecord) -> None:
-        if self.running.pop(id(record), None) is not None:
-            self._isolation.leave_beside()
-
-    def withdraw(self, drop: Drop) -> list[JobRecord]:
-        taken, self._waiting = _parted(self._waiting, drop)
-        self.bytes -= sum(record.size for record in taken)
-        return taken
-
-
 class _Phase(Enum):
     WAITING = auto()
     """For the place."""
     NOTING = auto()
-    """For the broker to know that it runs alone."""
+    """For the broker to know that it runs."""
     RUNNING = auto()
     """Or blamed without being run; its result comes."""
 
@@ -136,6 +100,83 @@ class _Suspect:
     owned: OwnedPartition
     phase: _Phase = _Phase.WAITING
     since: int = 0
+
+    def start(self, isolation: Isolation, *, alone: bool) -> None:
+        """Run it in a child of its own."""
+        record = self.record
+        _LOG.warning(
+            "a job runs isolated: processes have died before",
+            job=record.headers.job_id,
+            type=record.headers.job_type,
+            attempt=record.headers.attempt,
+            partition=record.partition,
+            offset=record.offset,
+            alone=alone,
+        )
+        self.phase = _Phase.RUNNING
+        self.since = now_ms()
+        isolation.start(record)
+
+
+class _Beside:
+    """Those that a child of their own is enough for."""
+
+    def __init__(self, isolation: Isolation) -> None:
+        self._isolation = isolation
+        self._waiting: deque[_Suspect] = deque()
+        self._entered: dict[int, _Suspect] = {}
+        """Those that have a place, by the identity of the record: one that comes back after a
+        rebalance is another."""
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._entered)
+
+    def take(self, record: JobRecord, owned: OwnedPartition) -> None:
+        self._waiting.append(_Suspect(record, owned))
+        self.bytes += record.size
+
+    def step(self) -> bool:
+        while self._waiting and self._isolation.enter_beside():
+            self._enter(self._waiting.popleft())
+        noting = [each for each in self._entered.values() if each.phase is _Phase.NOTING]
+        for suspect in noting:
+            if suspect.record.assignment.closed:
+                self._leave(suspect)
+            elif suspect.record.offset in suspect.owned.noted_beside:
+                suspect.start(self._isolation, alone=False)
+        return any(each.phase is _Phase.NOTING for each in noting)
+
+    def running(self) -> Iterable[tuple[JobRecord, int]]:
+        for each in self._entered.values():
+            if each.phase is _Phase.RUNNING:
+                yield each.record, each.since
+
+    def ended(self, record: JobRecord) -> None:
+        suspect = self._entered.get(id(record))
+        if suspect is not None:
+            self._leave(suspect)
+
+    def withdraw(self, drop: Drop) -> list[JobRecord]:
+        taken = [each for each in self._waiting if drop(each.record)]
+        self._waiting = deque(each for each in self._waiting if not drop(each.record))
+        self.bytes -= sum(each.record.size for each in taken)
+        for each in list(self._entered.values()):
+            if each.phase is _Phase.NOTING and drop(each.record):
+                self._leave(each)
+                taken.append(each)
+        return [each.record for each in taken]
+
+    def _enter(self, suspect: _Suspect) -> None:
+        self.bytes -= suspect.record.size
+        suspect.owned.note_beside(suspect.record.offset)
+        suspect.phase = _Phase.NOTING
+        self._entered[id(suspect.record)] = suspect
+
+    def _leave(self, suspect: _Suspect) -> None:
+        suspect.owned.forget_beside(suspect.record.offset)
+        del self._entered[id(suspect.record)]
+        self._isolation.leave_beside()
 
 
 class _Alone:
@@ -171,7 +212,7 @@ class _Alone:
         if current.phase is _Phase.NOTING:
             if current.owned.noted_alone != current.record.offset:
                 return True
-            self._start(current)
+            current.start(self._isolation, alone=True)
         return False
 
     def running(self) -> Iterable[tuple[JobRecord, int]]:
@@ -235,12 +276,6 @@ class _Alone:
             current.owned.note_alone(record.offset)
             current.phase = _Phase.NOTING
 
-    def _start(self, current: _Suspect) -> None:
-        _tell(current.record, alone=True)
-        current.phase = _Phase.RUNNING
-        current.since = now_ms()
-        self._isolation.start(current.record)
-
     def _blame(self, current: _Suspect) -> None:
         """Workers died with this job alone in them: it is charged without being run."""
         deaths = current.owned.standing.deaths[current.record.offset]
@@ -249,23 +284,3 @@ class _Alone:
         self._report(current.record, Attempted(Died(how, with_worker=True), now, now))
         current.phase = _Phase.RUNNING
         current.since = now
-
-
-def _tell(record: JobRecord, *, alone: bool) -> None:
-    _LOG.warning(
-        "a job runs isolated: processes have died before",
-        job=record.headers.job_id,
-        type=record.headers.job_type,
-        attempt=record.headers.attempt,
-        partition=record.partition,
-        offset=record.offset,
-        alone=alone,
-    )
-
-
-def _parted(records: Iterable[JobRecord], drop: Drop) -> tuple[list[JobRecord], deque[JobRecord]]:
-    taken: list[JobRecord] = []
-    kept: deque[JobRecord] = deque()
-    for record in records:
-        (taken if drop(record) else kept).append(record)
-    return taken, kept
