@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from headrace.consumers.partitions import committed_offsets
 from headrace.pipeline.kafka import make_consumer, make_producer, make_transactional_producer
-from headrace.pipeline.settings import KafkaSettings, ProducerSettings
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings, Protocol
 
 _PEEK = 10.0
 """Seconds for the broker to answer what was committed."""
@@ -24,9 +25,21 @@ class SchedulerClients:
     def consumer(
         self, on_commit: Callable[..., None], on_error: Callable[[KafkaError], None]
     ) -> Consumer:
-        """Make the reader of the tiers: what was abandoned there is never seen."""
+        """Make the reader of the tiers: what was abandoned there is never seen.
+
+        Each member gets its part of every tier. The assignor that is used else counts partitions
+        alone, and may leave all those of `soon`, which have most of the work, to one member.
+        """
+        extra: dict[str, Any] = {}
+        if self.kafka.group_protocol is Protocol.CONSUMER:
+            extra["group.remote.assignor"] = "range"
         return make_consumer(
-            self.kafka, self.group, on_error=on_error, committed_only=True, on_commit=on_commit
+            self.kafka,
+            self.group,
+            on_error=on_error,
+            committed_only=True,
+            on_commit=on_commit,
+            **extra,
         )
 
     def producer(self) -> Producer:
