@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "submit": ("submit:submit", _RUN),
     "jobs": ("jobs:app", _JOBS),
     "dlq": ("dlq:app", _JOBS),
+    "audit": ("audit:audit", _JOBS),
     "lag": ("lag:lag", _JOBS),
     "retry": ("retry:app", _JOBS),
     "schedules": ("schedules:app", _JOBS),

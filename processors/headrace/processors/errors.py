@@ -1,8 +1,10 @@
-"""Errors of the views.
+"""Errors of the views and of the repair tools.
 
 HeadraceError
 ├── NotFoundError   nothing that Kafka keeps tells of a job, or no dead letter is one's
-└── ScheduleError   a schedule cannot be changed, or fired, in this way
+├── ScheduleError   a schedule cannot be changed, or fired, in this way
+├── EditError       a dead letter's arguments cannot be changed so
+└── ImportLineError a line of an export is broken
 """
 
 from headrace.schemas.errors import HeadraceError
@@ -14,3 +16,11 @@ class NotFoundError(HeadraceError):
 
 class ScheduleError(HeadraceError):
     """A schedule cannot be changed, or fired, in this way; says what can be done instead."""
+
+
+class EditError(HeadraceError):
+    """A dead letter's arguments cannot be changed so; nothing was submitted."""
+
+
+class ImportLineError(HeadraceError):
+    """A line is no exported dead letter of this pipeline; says which part of it is wrong."""

@@ -18,8 +18,10 @@ from headrace.processors.job_search import Evidence, JobSearch
 from headrace.processors.job_view import JobSummary, JobView, summary_of
 from headrace.processors.payloads import Payload, PayloadReader
 from headrace.processors.reader import Progress, TopicReader
+from headrace.processors.repair.letter_states import LetterMark, read_marks
 from headrace.processors.sightings import Location, Sighting
 from headrace.processors.snapshot import Cluster, Snapshot
+from headrace.schemas import headers
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import NOWHERE, Transition
 
@@ -124,7 +126,19 @@ class JobHistory:
             evidence.waiting,
             _arguments(payloads, summary, record),
             _result(payloads, last),
+            record.text(headers.EDITED_FROM) if record is not None else None,
+            self._mark(record),
         )
+
+    def _mark(self, record: Sighting | None) -> LetterMark | None:
+        """Read what was done about a dead letter; nothing is known where the topic is missing."""
+        if record is None or record.state is not JobState.DEAD:
+            return None
+        try:
+            marks = read_marks(self._kafka, self._pipeline.topology)
+        except TopicError:
+            return None
+        return marks.get(str(record.location))
 
 
 def require(snapshot: Snapshot, topic: str) -> None:

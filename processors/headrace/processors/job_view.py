@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from headrace.pipeline.topology import Topology
 from headrace.processors.payloads import Payload
+from headrace.processors.repair.letter_states import LetterMark
 from headrace.processors.sightings import Location, Sighting
 from headrace.schemas import headers
 from headrace.schemas.headers import format_time
@@ -84,6 +85,8 @@ class JobView:
             the job is over or running and the place is where it came from.
         arguments: What it was submitted with; None when its record is no longer kept.
         result: What its handler returned; None when it has not, or returned nothing to keep.
+        edited_from: The job whose dead letter was edited to make this one, if one was.
+        letter: What was done about its dead letter; None when it is open, or there is none.
     """
 
     summary: JobSummary
@@ -92,15 +95,20 @@ class JobView:
     lies_there: bool
     arguments: Payload | None
     result: Payload | None
+    edited_from: str | None = None
+    letter: LetterMark | None = None
 
     def as_json(self, *, arguments: bool = True) -> dict[str, object]:
-        """Keys of `JobSummary.as_json`, and `location`, `arguments`, `result`, `transitions`."""
+        """Keys of `JobSummary.as_json`, and `location`, `arguments`, `result`, `edited_from`,
+        `letter`, `transitions`."""  # noqa: D205, D209
         life = self.summary.as_json()
         life["location"] = self.location.as_json() if self.location else None
         life["lies_there"] = self.lies_there
         if arguments:
             life["arguments"] = self.arguments.as_json() if self.arguments else None
         life["result"] = self.result.as_json() if self.result else None
+        life["edited_from"] = self.edited_from
+        life["letter"] = self.letter.as_json() if self.letter else None
         life["transitions"] = [transition_json(each) for each in self.transitions]
         return life
 

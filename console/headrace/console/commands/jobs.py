@@ -189,6 +189,8 @@ def _print_life(view: "JobView", reference: str | None, *, arguments: bool) -> N
             ("created", views.moment(job.created, at)),
             ("due", views.moment(job.due, at) if view.lies_there else None),
             ("replayed", f"{job.generation} times" if job.generation else None),
+            ("edited from", view.edited_from),
+            ("dead letter", _letter(view)),
             ("lies on" if view.lies_there else "lay on", _where(view)),
         )
     )
@@ -211,6 +213,14 @@ def _state(job: "JobSummary", at: int) -> str:
         return "unknown: its record has been dealt with, but no transition is kept"
     ran = f", took {views.took(job.duration)}" if job.duration is not None else ""
     return f"{job.state} ({views.age(job.updated, at)}, attempt {job.attempt}{ran})"
+
+
+def _letter(view: "JobView") -> str | None:
+    mark = view.letter
+    if mark is None:
+        return None
+    to = f" to job {mark.new_job}" if mark.new_job else ""
+    return f"{mark.state}{to}, by {mark.by}"
 
 
 def _where(view: "JobView") -> str | None:

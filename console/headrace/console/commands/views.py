@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from headrace.console import output
@@ -54,6 +54,15 @@ def progress() -> Iterator["Progress | None"]:
 def now() -> int:
     """Epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def epoch(moment: timedelta | datetime | None) -> int | None:
+    """Give a time, or how long ago it was, in epoch milliseconds."""
+    if moment is None:
+        return None
+    if isinstance(moment, timedelta):
+        return now() - int(moment.total_seconds() * 1000)
+    return int(moment.timestamp() * 1000)
 
 
 def age(milliseconds: int, at: int) -> str:

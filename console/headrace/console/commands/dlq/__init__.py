@@ -2,9 +2,9 @@
 
 import typer
 
-from headrace.console.commands.dlq import looking, replaying
+from headrace.console.commands.dlq import discarding, editing, looking, moving, replaying
 
-app = typer.Typer(no_args_is_help=True, help="Dead letters: jobs that are not tried again.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
@@ -20,3 +20,7 @@ app.command("list")(looking.list_letters)
 app.command()(looking.show)
 app.command()(looking.stats)
 app.add_typer(replaying.app, name="replay")
+app.command()(editing.edit)
+app.command()(discarding.discard)
+app.command()(moving.export)
+app.command("import")(moving.import_letters)

@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -105,8 +104,8 @@ def conditions(
         tenants=tuple(tenant or ()),
         keys=tuple(key or ()),
         fingerprints=split(fingerprint),
-        since=_milliseconds(since),
-        until=_milliseconds(until),
+        since=views.epoch(since),
+        until=views.epoch(until),
         min_generation=min_generation,
         max_generation=max_generation,
         states=_states(state),
@@ -141,13 +140,8 @@ def _reasons(given: list[str] | None) -> tuple[str, ...]:
     known = [reason.value for reason in DeadReason]
     for reason in split(given):
         if reason not in known:
-            raise output.UsageError(f"--reason {reason}: there are {', '.join(known)}")
+            raise output.UsageError(
+                f"--reason {reason}: it is the reason why jobs died, and there are "
+                f"{', '.join(known)}; say why you do something with --why"
+            )
     return split(given)
-
-
-def _milliseconds(moment: timedelta | datetime | None) -> int | None:
-    if moment is None:
-        return None
-    if isinstance(moment, timedelta):
-        return views.now() - int(moment.total_seconds() * 1000)
-    return int(moment.timestamp() * 1000)
