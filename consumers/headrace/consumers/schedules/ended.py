@@ -39,9 +39,12 @@ class EndedJobs:
         if not jobs:
             self._rest()
             return
-        since = min(jobs.values()) - _MARGIN
-        if self._since is None or since < self._since:
-            self._start(since)
+        self._reach(min(jobs.values()))
+
+    def also(self, job_id: str, submitted: int) -> None:
+        """Follow one more job: say so before what may tell of its end is read."""
+        self._wanted[job_id] = job_id.encode()
+        self._reach(submitted)
 
     def poll(self) -> None:
         """Take in what has come."""
@@ -70,7 +73,11 @@ class EndedJobs:
         if self._tail is not None:
             self._tail.close()
 
-    def _start(self, since: int) -> None:
+    def _reach(self, submitted: int) -> None:
+        """Read from before a time on, unless that was done."""
+        since = submitted - _MARGIN
+        if self._since is not None and self._since <= since:
+            return
         if self._tail is None:
             self._tail = Tail(self._kafka, self._events, self._take)
         self._whole = self._tail.start(since)

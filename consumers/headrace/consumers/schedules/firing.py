@@ -98,7 +98,7 @@ class Firing:
     def _with_end(self, state: ScheduleState) -> ScheduleState:
         if state.job is None or state.fired is None or state.ended is not None:
             return state
-        self._ended.follow({state.job: state.fired})
+        self._ended.also(state.job, state.fired)
         return replace(state, ended=self._ended.state(state.job))
 
     def _cancel(self, name: str, job_id: str) -> None:
@@ -122,6 +122,8 @@ class Firing:
             return state
         with_job = replace(schedule, job=self._producer.job_of(schedule))
         receipts = [self._producer.submit_fire(with_job, fire) for fire in fires]
+        if schedule.overlap is not Overlap.ALLOW:
+            self._ended.also(receipts[-1].job_id, fires[-1])
         for receipt in receipts:
             self._stored(receipt)
         now = time.time()
