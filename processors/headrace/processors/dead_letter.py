@@ -130,12 +130,13 @@ class DeadLetter:
 def letter_of(found: Sighting, record: RawRecord, queue: str) -> DeadLetter:
     """Understand a record of a dead-letter topic, as an open letter."""
     job = found.job
+    appended = _number(found.text(headers.APPENDED), found.appended)
     return DeadLetter(
         job.job_id,
         job.job_type,
         queue,
         found.text(headers.REASON) or "",
-        _number(found.text(headers.DIED), found.appended),
+        _number(found.text(headers.DIED), appended),
         job.attempt if job.job_type else 0,
         found.text(headers.ERROR_TYPE) or "",
         found.text(headers.ERROR_MESSAGE) or "",
@@ -149,7 +150,7 @@ def letter_of(found: Sighting, record: RawRecord, queue: str) -> DeadLetter:
         found.text(headers.ORIGIN),
         job.history,
         found.location,
-        _number(found.text(headers.APPENDED), found.appended),
+        appended,
         record,
         {name: found.text(name) for name in found.raw if name not in _TOLD},
     )
