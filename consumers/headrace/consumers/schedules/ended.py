@@ -75,7 +75,7 @@ class EndedJobs:
 
     def _reach(self, submitted: int) -> None:
         """Read from before a time on, unless that was done."""
-        since = submitted - _MARGIN
+        since = max(0, submitted - _MARGIN)
         if self._since is not None and self._since <= since:
             return
         if self._tail is None:

@@ -66,15 +66,15 @@ class Firing:
         state = replace(
             entry.state or ScheduleState(0, timing), timing=timing, by=self._options.scheduler
         )
-        if found.missed:
-            self._figures.missed[name] += found.missed
-            _LOG.warning("fires were missed", schedule=name, missed=found.missed)
         if entry.schedule.overlap is Overlap.ALLOW:
             state = self._submit(entry.schedule, found.fires, state)
         else:
             for fire in found.fires:
                 state = self._one_by_one(entry.schedule, fire, state)
         self._write(name, replace(state, handled=found.through))
+        if found.missed:
+            self._figures.missed[name] += found.missed
+            _LOG.warning("fires were missed", schedule=name, missed=found.missed)
 
     def close(self) -> None:
         """Leave Kafka, without waiting long for what is on its way."""

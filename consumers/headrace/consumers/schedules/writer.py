@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.pipeline.compacted import CompactedRecord
 from headrace.pipeline.kafka import make_producer
@@ -14,10 +14,12 @@ _PATIENCE: Final = 15.0
 
 
 class CompactedWriter:
-    """Writes records and waits until Kafka has them. Owned by one thread."""
+    """Writes records and waits until Kafka has them. Owned by one thread; connects when it must."""
 
     def __init__(self, kafka: KafkaSettings, producing: ProducerSettings) -> None:
-        self._producer = make_producer(kafka, producing)
+        self._kafka = kafka
+        self._producing = producing
+        self._made: Producer | None = None
 
     def write(self, records: Iterable[CompactedRecord]) -> None:
         """Write records, in order.
@@ -25,14 +27,19 @@ class CompactedWriter:
         Raises:
             KafkaException: Not all were acknowledged within 15 s.
         """
+        wanted = list(records)
+        if not wanted:
+            return
+        if self._made is None:
+            self._made = make_producer(self._kafka, self._producing)
         failed: list[KafkaError] = []
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
             if error is not None:
                 failed.append(error)
 
-        for each in records:
-            self._producer.produce(each.topic, each.value, each.key, on_delivery=on_delivery)
-        unsent = self._producer.flush(_PATIENCE)
+        for each in wanted:
+            self._made.produce(each.topic, each.value, each.key, on_delivery=on_delivery)
+        unsent = self._made.flush(_PATIENCE)
         if failed or unsent:
             raise KafkaException(failed[0] if failed else KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001

@@ -57,14 +57,10 @@ class Schedules:
         self._kafka = kafka
         self._topic = pipeline.topology.schedules
 
-    def list(self) -> list[ScheduleView]:
-        """Every schedule, by name."""
-        now = _now()
-        return [ScheduleView(entry, now) for entry in self._book().entries()]
-
-    def problems(self) -> dict[str, str]:
-        """Why schedules that lie on the topic cannot be used, by name."""
-        return dict(self._book().problems)
+    def look(self) -> tuple[tuple[ScheduleView, ...], dict[str, str]]:
+        """Every schedule, by name; and why others that lie on the topic cannot be used, by name."""
+        now, book = _now(), self._book()
+        return tuple(ScheduleView(entry, now) for entry in book.entries()), dict(book.problems)
 
     def find(self, name: str) -> ScheduleView:
         """One schedule.

@@ -20,8 +20,7 @@ def list_schedules(
 
     JSON keys: `schedules`, and `problems`, why what lies on the topic cannot be used, by name.
     """
-    found = desk(reference, app_dir)
-    schedules, problems = found.list(), found.problems()
+    schedules, problems = desk(reference, app_dir).look()
     if json:
         listed = [view.as_json() for view in schedules]
         output.print_json({"schedules": listed, "problems": problems})
