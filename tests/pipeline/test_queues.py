@@ -1,6 +1,7 @@
 """Queues and the lanes that they make."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -40,6 +41,9 @@ def test_a_pool_may_be_given_as_text() -> None:
         ({"name": "mail", "priorities": ("high", "high")}, "names a priority twice"),
         ({"name": "mail", "priorities": ("High",)}, "lower-case"),
         ({"name": "mail", "priorities": ("dlq",)}, "taken by Headrace's own topics"),
+        ({"name": "mail", "priorities": ("dedup",)}, "taken by Headrace's own topics"),
+        ({"name": "mail", "dedup_window": timedelta(seconds=-1)}, "dedup_window=.*must be"),
+        ({"name": "mail", "dedup_window": 60}, "dedup_window=60 must be a timedelta"),
         ({"name": "mail", "priorities": "low"}, "is one text"),
         ({"name": "mail", "pool": "threads"}, "pool='threads' is unknown"),
         ({"name": "mail", "partitions": 0}, "partitions=0 must be 1 or more"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.pipeline import JobContext, Pipeline, Queue, Reject, Retry, RetryLater, Snooze
+from headrace.pipeline.queues import DEDUP_WINDOW
 
 AGAIN_AT_ONCE = Retry(max_attempts=3, base=timedelta(milliseconds=100), factor=1, jitter=0)
 TWO_SECONDS = Retry(max_attempts=3, base=timedelta(seconds=2), factor=1, jitter=0)
@@ -67,13 +68,24 @@ def _event(line: str) -> Event:
     return Event(what, tag, int(attempt), int(at), int(pid))
 
 
-def make(name: str, *, withhold: tuple[str, ...] = (), partitions: int = 2) -> Pipeline:
+def make(
+    name: str,
+    *,
+    withhold: tuple[str, ...] = (),
+    partitions: int = 2,
+    dedup_window: timedelta = DEDUP_WINDOW,
+) -> Pipeline:
     """Make a pipeline with every job type but those withheld."""
     pipeline = Pipeline(
         name,
         queues=[
-            Queue("default", priorities=("high", "normal"), partitions=partitions),
-            Queue("procs", priorities=("normal",), pool="process", partitions=1),
+            Queue(
+                "default",
+                priorities=("high", "normal"),
+                partitions=partitions,
+                dedup_window=dedup_window,
+            ),
+            Queue("procs", ("normal",), pool="process", partitions=1, dedup_window=timedelta()),
         ],
     )
     for each in (_ordinary, _gates, _signals, _timeouts, _processes, _late):

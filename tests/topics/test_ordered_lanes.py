@@ -85,7 +85,7 @@ def test_a_drained_lane_grows_and_its_new_partitions_begin_at_zero(
     ClusterWriter(settings).commit({lane: {(lane, 0): 3}})
     report = apply_plan(growth(unique_name, settings), settings)
     assert report.ok
-    assert report.grown == (lane,)
+    assert report.grown == (lane, notes_beside(lane))
     offsets = ClusterReader(settings).committed([lane])[lane]
     assert [offsets[lane, p] for p in range(5)] == [3, 3, 0, 0, 0]
 
@@ -101,7 +101,8 @@ def test_a_job_that_comes_between_plan_and_apply_keeps_the_lane_as_it_is(
     report = apply_plan(plan, settings)
     [refused] = report.refused
     assert "has a lag of 2" in refused
-    assert (report.grown, report.offsets, partitions(settings, lane)) == ((), 0, 2)
+    assert lane not in report.grown
+    assert (report.offsets, partitions(settings, lane)) == (0, 2)
     ClusterWriter(settings).commit({lane: {(lane, 1): 5}})
     assert apply_plan(growth(unique_name, settings), settings).grown == (lane,)
 
@@ -115,6 +116,11 @@ def test_the_commits_of_a_live_worker_count(
         assert "lag of 1" in growth(unique_name, settings).refused[0]
         worker.commit(offsets=[TopicPartition(lane, 0, 3)], asynchronous=False)
         assert not growth(unique_name, settings).refused
+
+
+def notes_beside(lane: str) -> str:
+    """The topic of dedup notes, which grows with its lane."""
+    return f"{lane.rpartition('.')[0]}.dedup"
 
 
 def join(worker: Consumer, topic: str) -> None:
@@ -131,7 +137,7 @@ def test_a_lane_without_order_grows_whatever_waits_in_it(
     lane: str, unique_name: str, settings: KafkaSettings
 ) -> None:
     report = apply_plan(growth(unique_name, settings, ordered=False), settings)
-    assert report.grown == (lane,)
+    assert report.grown == (lane, notes_beside(lane))
 
 
 # Pure: what counts as drained

@@ -119,6 +119,7 @@ def test_every_topic_of_the_topology_is_wanted_once() -> None:
             "shop.mail.high",
             "shop.mail.low",
             "shop.mail.dlq",
+            "shop.mail.dedup",
             *(f"shop.delay.{tier}" for tier in tiers),
             *(f"shop.{name}" for name in ("events", "control", "schedules", "schemas", "workers")),
             *(f"shop.{name}" for name in ("letters", "audit")),
@@ -154,6 +155,21 @@ def test_what_was_done_about_a_letter_outlives_it_by_more_than_a_segment() -> No
     (letters,) = (topic for topic in topics if topic.role is Role.LETTERS)
     assert letters.config["cleanup.policy"] == "compact,delete"
     assert int(letters.config["retention.ms"]) > (1 + 7) * 86_400_000
+
+
+def test_notes_of_dedup_keys_are_kept_for_the_window_beside_each_partition_of_the_lanes() -> None:
+    queues = [
+        Queue("mail", partitions=7, dedup_window=timedelta(days=2)),
+        Queue("free", dedup_window=timedelta()),
+    ]
+    topics = {topic.name: topic for topic in wanted(Pipeline("shop", queues=queues), settings())}
+    notes = topics["shop.mail.dedup"]
+    assert notes.partitions == topics["shop.mail.high"].partitions == 7
+    assert notes.config["cleanup.policy"] == "compact,delete"
+    kept = timedelta(milliseconds=int(notes.config["retention.ms"]))
+    assert timedelta(days=2) < kept <= timedelta(days=2, hours=1)
+    assert timedelta(milliseconds=int(notes.config["segment.ms"])) < timedelta(hours=3)
+    assert "shop.free.dedup" not in topics
 
 
 def test_lanes_are_read_by_groups_of_their_name_and_all_tiers_by_the_scheduler() -> None:
@@ -383,7 +399,8 @@ def test_a_plan_reads_like_a_list_of_changes_with_a_summary() -> None:
     assert "+ create  shop.mail.low  lane, partitions: 3, replicas: 1" in text
     assert "~ change  shop.events  retention.ms: 1000 → 604800000" in text
     assert "! refuse  shop.mail.high\n" in text
-    assert "Plan: 1 to create, 1 to change, 1 refused" in text
+    assert "! refuse  shop.mail.dedup\n" in text
+    assert "Plan: 1 to create, 1 to change, 2 refused" in text
     assert "shop.control" not in text
 
 

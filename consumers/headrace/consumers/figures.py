@@ -50,6 +50,8 @@ class MemberFigures:
     """Why hand-overs do not go through, empty when they do."""
     unpublished: str = ""
     """Why transitions are not stored, empty when they are."""
+    unnoted: str = ""
+    """Why notes of `dedup_key`s are not read or stored, empty when they are."""
 
     def settled(self, settled: Settled) -> None:
         """Count what became of a record; only lanes have more to count."""

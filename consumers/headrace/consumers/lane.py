@@ -10,13 +10,14 @@ Executors get jobs from the slots and put results into a queue; they touch nothi
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 from confluent_kafka import Message
 
 from headrace.consumers import attempt_log, execution
 from headrace.consumers.clock import now_ms
+from headrace.consumers.dedup import LaneDedup
 from headrace.consumers.dispatch import Dispatch
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.isolation import Isolation
@@ -67,6 +68,7 @@ class LaneThread:
         drain_budget: Seconds that a rebalance or a stop waits for running jobs.
         buffer_bytes: Bytes of records that may wait in memory, for a slot or to be handed over.
         on_failure: Told when the thread ends with an error.
+        dedup: The queue's dedup window; None if it has none.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class LaneThread:
         drain_budget: float,
         buffer_bytes: int,
         on_failure: Callable[[BaseException], None],
+        dedup: LaneDedup | None = None,
     ) -> None:
         self.rules = rules
         self.figures = figures
@@ -107,7 +110,8 @@ class LaneThread:
         self._results: deque[tuple[JobRecord, Attempted]] = deque()
         self._counted_at: tuple[int, int] = (-1, 0)
         self._holding = Seldom(_LOG)
-        self._recent = RecentJobs()
+        self.dedup = dedup
+        self._recent = RecentJobs(submissions=dedup is None)
         self._member: Member | None = None
         self._paused = False
         self._full_since: float | None = None
@@ -124,6 +128,18 @@ class LaneThread:
     def transitions(self) -> TransitionLog | None:
         """Its way to the events topic; None when transitions are switched off."""
         return self._recorder.transitions
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that were read and have not been started."""
+        unjudged = 0 if self.dedup is None else self.dedup.waiting
+        return self.dispatch.waiting + unjudged
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of memory that they cost, roughly."""
+        unjudged = 0 if self.dedup is None else self.dedup.bytes
+        return self.dispatch.bytes + unjudged
 
     def report(self, record: JobRecord, attempted: Attempted) -> None:
         """Take the result of a started job. From any thread."""
@@ -151,12 +167,14 @@ class LaneThread:
         if trusted:
             self._take_results()
             self._announce()
+        if self.dedup is not None:
+            self._go_on_with_notes(self.dedup, trusted=trusted)
         self._recorder.step(trusted=trusted)
         if poll:
             self.dispatch.take(self._admit(self._poll()))
         if trusted and self.dispatch.step():
             commits.soon()
-        if self._results or self.dispatch.waiting or not self._recorder.idle:
+        if self._results or self.waiting or not self._recorder.idle or self._noting:
             commits.ask_for_proof(now)
 
     def drain(self, places: Sequence[Place]) -> None:
@@ -167,6 +185,8 @@ class LaneThread:
         while True:
             # Again and again: a job that ends by waiting in place is left to the next owner.
             not_running.update(self.dispatch.withdraw(places))
+            if self.dedup is not None:
+                not_running.update(self.dedup.withdraw(places))
             if not any(each.ledger.running > not_running[each.place] for each in owned):
                 return
             if time.monotonic() >= deadline or self._at_once.is_set():
@@ -180,6 +200,8 @@ class LaneThread:
         self._recorder.forget_closed()
         for _, partition in places:
             self._recent.forget(partition)
+        if self.dedup is not None:
+            self.dedup.forget([partition for _, partition in places])
 
     def _main(self) -> None:
         try:
@@ -216,7 +238,8 @@ class LaneThread:
             settled = execution.settle(record, attempted, self.rules)
             match settled:
                 case Settled():
-                    self._recorder.add(settled)
+                    if self.dedup is None or not self.dedup.keeps_back(record, settled):
+                        self._recorder.add(settled)
                     attempt_log.tell(settled)
                     self.dispatch.follow(record, settled)
                 case StayHere():
@@ -289,7 +312,7 @@ class LaneThread:
         return messages
 
     def _wait(self) -> float:
-        if self._results or self._recorder.busy:
+        if self._results or self._recorder.busy or self._noting:
             return _BUSY
         longest = _ACTIVE if self.dispatch.active else _IDLE
         return min(longest, self.dispatch.seconds_left())
@@ -299,11 +322,15 @@ class LaneThread:
         self.buffer.room.clear()
 
     def _room(self) -> int:
-        return BUFFER - self.dispatch.waiting if self._bytes < self._buffer_bytes else 0
+        return BUFFER - self.waiting if self._bytes < self._buffer_bytes else 0
 
     @property
     def _bytes(self) -> int:
-        return self.dispatch.bytes + self._recorder.waiting_bytes
+        return self.bytes + self._recorder.waiting_bytes
+
+    @property
+    def _noting(self) -> bool:
+        return self.dedup is not None and self.dedup.busy
 
     def _pause_when_long_full(self) -> bool:
         """Keep polling for rebalances, with the partitions paused, once the buffer stays full."""
@@ -322,13 +349,18 @@ class LaneThread:
             able = [owned for owned in self.partitions.owned.values() if not owned.paused]
             self._member.resume(able)
             self._paused = False
-        self._pause_full_ledgers()
+        self._pause_what_has_enough()
 
-    def _pause_full_ledgers(self) -> None:
-        """A partition whose finished map nears its bound takes no new records."""
+    def _pause_what_has_enough(self) -> None:
+        """A partition takes no new records whose finished map nears its bound.
+
+        Nor one of which many jobs wait for notes: the others must have room.
+        """
         assert self._member is not None
-        for owned in self.partitions.owned.values():
-            if owned.ledger.full == owned.paused:
+        dedup = self.dedup
+        for (_, partition), owned in self.partitions.owned.items():
+            enough = owned.ledger.full or (dedup is not None and dedup.has_enough(partition))
+            if enough == owned.paused:
                 continue
             owned.paused = not owned.paused
             if owned.paused:
@@ -358,9 +390,27 @@ class LaneThread:
             received = execution.receive(message, owned.assignment, self.rules, self._recent, now)
             if isinstance(received, Settled):
                 self._recorder.add(received)
+            elif self.dedup is not None and self.dedup.concerns(received):
+                admitted += self._go_on(self.dedup.admit(received, now))
             else:
                 admitted.append((received, owned))
         return admitted
+
+    def _go_on_with_notes(self, dedup: LaneDedup, *, trusted: bool) -> None:
+        """Record what waited for its note, and go on with what waited to be judged."""
+        for settled in dedup.step(trusted=trusted):
+            self._recorder.add(settled)
+        self.dispatch.take(self._go_on(dedup.judged()))
+
+    def _go_on(
+        self, judged: Iterable[JobRecord | Settled]
+    ) -> Iterator[tuple[JobRecord, OwnedPartition]]:
+        for each in judged:
+            owned = self.partitions.owned.get((self.rules.lane.topic, each.assignment.partition))
+            if isinstance(each, Settled):
+                self._recorder.add(each)
+            elif owned is not None:
+                yield each, owned
 
     def _partition_count(self) -> int:
         """Ask once for each change of what is owned."""

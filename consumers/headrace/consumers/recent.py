@@ -1,9 +1,10 @@
 """Recognising a job that came twice, in a bounded window per partition.
 
 Twice by itself: a scheduler that died between releasing a job to its lane and committing writes it
-again: same job, same generation, same step, another offset. Twice by its producer: a second
-submission with the same `dedup_key` has the same id, but a creation time of its own. The lane's
-owner runs the first one only.
+again: same job, same submission, same generation, same step, another offset. Twice by its producer:
+a second submission with the same `dedup_key` has the same id, but a creation time of its own; that
+is judged here only in queues without a dedup window, as far as the memory reaches. The lane's owner
+runs the first one only.
 """
 
 from collections import OrderedDict
@@ -25,12 +26,21 @@ class _First(NamedTuple):
     created: int
 
 
-class RecentJobs:
-    """What was received lately, by partition."""
+_Seen = OrderedDict[tuple[str, int, int, int], _First]
 
-    def __init__(self, window: int = WINDOW) -> None:
+
+class RecentJobs:
+    """What was received lately, by partition.
+
+    Args:
+        window: Records remembered per partition.
+        submissions: Whether second submissions are judged here.
+    """
+
+    def __init__(self, window: int = WINDOW, *, submissions: bool = True) -> None:
         self._window = window
-        self._seen: dict[int, OrderedDict[tuple[str, int, int], _First]] = {}
+        self._submissions = submissions
+        self._seen: dict[int, _Seen] = {}
 
     def is_double(self, partition: int, offset: int, job: JobHeaders) -> bool:
         """Remember a record; tell whether the same job was received at another offset.
@@ -41,10 +51,10 @@ class RecentJobs:
             return False
         seen = self._seen.setdefault(partition, OrderedDict())
         this = _First(offset, job.created)
-        first = seen.setdefault((job.job_id, job.generation, job.step), this)
+        first = seen.setdefault((job.job_id, job.generation, job.step, job.created), this)
         if first.offset != offset:
             return True
-        if job.dedup_key is not None and self._is_second_submission(seen, job, this):
+        if self._submissions and job.dedup_key and self._is_second(seen, job, this):
             return True
         while len(seen) > self._window:
             seen.popitem(last=False)
@@ -63,15 +73,13 @@ class RecentJobs:
         """The partition belongs to somebody else now."""
         self._seen.pop(partition, None)
 
-    def _is_second_submission(
-        self, seen: "OrderedDict[tuple[str, int, int], _First]", job: JobHeaders, this: _First
-    ) -> bool:
+    def _is_second(self, seen: _Seen, job: JobHeaders, this: _First) -> bool:
         """Compare creation times: all records of one submission have the same.
 
         Only of records that surely come to the lane for the first time. One with more steps may
         be back from a wait: dropping it could drop the job.
         """
-        first = seen.setdefault((job.job_id, job.generation, _SUBMISSION), this)
+        first = seen.setdefault((job.job_id, job.generation, _SUBMISSION, 0), this)
         return job.step <= 1 and first.created != job.created
 
 

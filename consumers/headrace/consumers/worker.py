@@ -12,6 +12,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from headrace.consumers.child import ChildSetup, LazySubmitter
+from headrace.consumers.dedup import NOTE_BYTES, Firsts, LaneDedup, NoteLog, NoteReader, Span
 from headrace.consumers.executors import (
     AsyncExecutor,
     Executor,
@@ -35,7 +36,12 @@ from headrace.consumers.settled import Rules
 from headrace.consumers.slots import Slots
 from headrace.consumers.transition_log import TransitionLog
 from headrace.pipeline.errors import SettingsError
-from headrace.pipeline.kafka import make_consumer, make_producer, make_transactional_producer
+from headrace.pipeline.kafka import (
+    make_consumer,
+    make_producer,
+    make_reader,
+    make_transactional_producer,
+)
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.loading import reference_of
 from headrace.pipeline.pipeline import Pipeline
@@ -230,6 +236,7 @@ class Worker:
             chance=random.Random(),
             ordered=self.pipeline.queues[lane.queue].ordered,
         )
+        dedup = self._dedup(lane, rules, figures)
         return LaneThread(
             rules,
             lambda on_commit, on_error: self._consumer(lane, on_commit, on_error),
@@ -242,7 +249,20 @@ class Worker:
             drain_budget=self._drain_budget,
             buffer_bytes=settings.worker_buffer_bytes,
             on_failure=self._on_failure,
+            dedup=dedup,
         )
+
+    def _dedup(self, lane: Lane, rules: Rules, figures: LaneFigures) -> LaneDedup | None:
+        window = self.pipeline.queues[lane.queue].dedup_window
+        if not window:
+            return None
+        topic = self.pipeline.topology.dedup(lane.queue)
+        span = Span.of(window)
+        most = self.options.settings.worker_dedup_bytes // NOTE_BYTES
+        kafka = self.options.kafka
+        reader = NoteReader(lambda: make_reader(kafka), topic, lane.priority, span, most)
+        log = NoteLog(self._producer, topic)
+        return LaneDedup(rules, Firsts(span, most), log, reader, figures)
 
     def _transactional(self, transactional_id: str) -> Producer:
         options = self.options

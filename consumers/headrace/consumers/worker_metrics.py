@@ -62,8 +62,11 @@ def register(metrics: Metrics, worker: Worker) -> None:
     )
     of_lane: Mapping[object, Callable[[LaneThread], float]] = {
         Metric.JOBS_IN_FLIGHT: lambda lane: lane.buffer.running,
-        Metric.BUFFERED_RECORDS: lambda lane: lane.dispatch.waiting,
-        Metric.BUFFERED_BYTES: lambda lane: lane.dispatch.bytes,
+        Metric.BUFFERED_RECORDS: lambda lane: lane.waiting,
+        Metric.BUFFERED_BYTES: lambda lane: lane.bytes,
+        Metric.DEDUP_NOTES: lambda lane: lane.dedup.notes if lane.dedup else 0,
+        Metric.DEDUP_FORGOTTEN: lambda lane: lane.dedup.forgotten if lane.dedup else 0,
+        Metric.DEDUP_WAITING: lambda lane: lane.dedup.waiting if lane.dedup else 0,
         Metric.ASSIGNED_PARTITIONS: lambda lane: len(lane.partitions.owned),
         Metric.LOST_RECORDS: lambda lane: lane.partitions.lost_records,
         Metric.OWNER_DEATHS: lambda lane: lane.partitions.dead_owners,

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
@@ -13,6 +14,10 @@ WEIGHTS: Final = {"critical": 100, "high": 60, "normal": 30, "low": 10}
 """Shares of a worker's slots by priority; a priority of another name weighs as `normal`."""
 ORDERED_PRIORITIES: Final = ("normal",)
 """Of an ordered queue that names none: order is kept within one lane."""
+DEDUP_WINDOW: Final = timedelta(hours=24)
+_LONGEST_WINDOW: Final = timedelta(days=366)
+_TAKEN: Final = ("dlq", "dedup")
+"""Priorities whose lanes would have the names of Headrace's own topics."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_NAME: Final = 40
 
@@ -57,6 +62,10 @@ class Queue:
         pool: Where its jobs run: "default" or "process".
         partitions: Of each lane; the `HEADRACE_TOPIC_PARTITIONS` setting when not given.
         ordered: Whether jobs of one key keep their order.
+        dedup_window: For how long after a job with a `dedup_key` was first taken up a second
+            submission of that key is dropped as a duplicate; and always while the first is live.
+            Zero keeps no notes: a second submission is dropped only while the owner of its
+            partition happens to remember the first.
 
     Raises:
         DeclarationError: A value cannot be used.
@@ -67,6 +76,7 @@ class Queue:
     pool: Pool | str = Pool.DEFAULT
     partitions: int | None = None
     ordered: bool = False
+    dedup_window: timedelta = DEDUP_WINDOW
 
     def __post_init__(self) -> None:
         check_name("queue", self.name)
@@ -76,6 +86,7 @@ class Queue:
             raise DeclarationError(
                 f"queue {self.name!r}: partitions={self.partitions} must be 1 or more"
             )
+        self._check_dedup_window()
 
     def _checked_priorities(self) -> tuple[str, ...]:
         given: object = self.priorities
@@ -92,10 +103,10 @@ class Queue:
             check_name(f"priority of queue {self.name!r}", priority)
         if len(set(priorities)) < len(priorities):
             raise DeclarationError(f"queue {self.name!r} names a priority twice: {priorities}")
-        if "dlq" in priorities or self.name == "delay":
+        if set(_TAKEN) & set(priorities) or self.name == "delay":
             raise DeclarationError(
-                f"queue {self.name!r}: 'delay' (queue) and 'dlq' (priority) are taken by "
-                "Headrace's own topics; use another name"
+                f"queue {self.name!r}: 'delay' (queue), 'dlq' and 'dedup' (priorities) are taken "
+                "by Headrace's own topics; use another name"
             )
         if self.ordered and len(priorities) > 1:
             raise DeclarationError(
@@ -105,6 +116,14 @@ class Queue:
                 "second ordered queue"
             )
         return priorities
+
+    def _check_dedup_window(self) -> None:
+        given: object = self.dedup_window
+        if not isinstance(given, timedelta) or not timedelta() <= given <= _LONGEST_WINDOW:
+            raise DeclarationError(
+                f"queue {self.name!r}: dedup_window={given!r} must be a timedelta from zero (off) "
+                f"to {_LONGEST_WINDOW.days} days"
+            )
 
     def _checked_pool(self) -> Pool:
         try:

@@ -69,6 +69,10 @@ class Topology:
         """The dead-letter topic of a queue."""
         return f"{self.pipeline}.{queue}.dlq"
 
+    def dedup(self, queue: str) -> str:
+        """Compacted: which submissions of a queue's `dedup_key`s came first."""
+        return f"{self.pipeline}.{queue}.dedup"
+
     def tier(self, tier: Tier) -> str:
         """The topic of a delay tier."""
         return f"{self.pipeline}.delay.{tier.name}"

@@ -42,6 +42,9 @@ SCHEDULE: Final = "headrace-schedule"
 HOPPED: Final = "headrace-hopped"
 """Delay tiers: when a scheduler put the record there by its own clock, in milliseconds since the Unix
 epoch. The last header of such a record."""
+FIRST: Final = "headrace-first"
+"""Present when this submission was found to be the first of its `dedup_key`: it is no duplicate,
+however often and however late it comes back. Passed through with what is not Headrace's own."""
 HISTORY: Final = "headrace-history"
 """JSON: what became of earlier attempts, newest last, cut to a bound."""
 

@@ -55,6 +55,7 @@ def is_ready(part: Part[Member]) -> CheckResult:
         for what, why in (
             ("hand-overs", figures.blocked),
             ("transitions", figures.unpublished),
+            ("dedup notes", figures.unnoted),
         )
         if why
     ]

@@ -44,6 +44,8 @@ def role_of(topic: str, pipeline: str) -> Role:
         return Role.TIER
     if rest.endswith(".dlq"):
         return Role.DEAD
+    if rest.endswith(".dedup"):
+        return Role.OTHER
     return Role.LANE if rest.count(".") == 1 else Role.OTHER
 
 

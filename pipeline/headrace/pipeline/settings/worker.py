@@ -72,6 +72,13 @@ class WorkerSettings(Settings):
         description="Bytes of records in memory per lane that wait for a slot, in place, or to be "
         "handed over.",
     )
+    worker_dedup_bytes: int = Field(
+        default=67_108_864,
+        ge=1_048_576,
+        description="Bytes of notes of `dedup_key`s remembered per lane, some 350 for each job "
+        "within the window; beyond it the oldest are forgotten, and their jobs run again when "
+        "they are submitted again.",
+    )
     worker_transitions: bool = Field(
         default=True, description="Whether job transitions are published on the events topic."
     )

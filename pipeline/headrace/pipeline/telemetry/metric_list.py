@@ -193,6 +193,27 @@ class Metric:
         (LANE,),
     )
 
+    # Dedup window
+    DEDUP_NOTES: Final = GaugeSpec(
+        "headrace_dedup_notes",
+        "Jobs with a `dedup_key` remembered for the dedup window.",
+        (LANE,),
+        "notes",
+    )
+    DEDUP_FORGOTTEN: Final = CounterSpec(
+        "headrace_dedup_forgotten_total",
+        "Notes forgotten within the window because memory was short: these jobs run again when "
+        "they are submitted again. Raise HEADRACE_WORKER_DEDUP_BYTES, or shorten the window.",
+        (LANE,),
+    )
+    DEDUP_WAITING: Final = GaugeSpec(
+        "headrace_dedup_waiting_records",
+        "Records in memory with a `dedup_key` that wait until their partition's notes are read. "
+        "For more than seconds: the dedup topic cannot be read.",
+        (LANE,),
+        "records",
+    )
+
     # Hand-overs and transitions
     HANDOVERS: Final = CounterSpec(
         "headrace_handovers_total",

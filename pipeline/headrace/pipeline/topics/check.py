@@ -61,8 +61,8 @@ def check_topics(
     Args:
         pipeline: The declaration.
         kafka: Where Kafka is.
-        lanes: The lanes that the process serves or writes to, with their dead letters; all when
-            not given. The delay tiers, events and compacted topics are always looked for.
+        lanes: The lanes that the process serves or writes to, with the dead letters and dedup notes
+            of their queues; all when not given. The delay tiers, events and compacted topics are always looked for.
         timeout: How long Kafka may take to answer.
 
     Raises:
@@ -127,10 +127,13 @@ def _harm(tier: Tier, config: Mapping[str, str | None]) -> Iterator[str]:
 def _needed(topology: Topology, lanes: Iterable[Lane] | None) -> list[str]:
     served = tuple(topology.lanes() if lanes is None else lanes)
     dead = dict.fromkeys(topology.dead_letters(lane.queue) for lane in served)
+    queues = {lane.queue for lane in served}
+    noted = [topology.dedup(q.name) for q in topology.queues if q.dedup_window and q.name in queues]
     common = (topology.events, topology.control, topology.schemas, topology.workers)
     return [
         *(lane.topic for lane in served),
         *dead,
+        *noted,
         *(topology.tier(tier) for tier in TIERS),
         *common,
     ]

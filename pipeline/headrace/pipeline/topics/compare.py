@@ -1,6 +1,7 @@
 """Comparing what topics must be like with what they are. Pure: talks to nobody."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from headrace.pipeline.schema_topic import PublishedSchema, unpublished
 from headrace.pipeline.settings import PREFIX
@@ -10,6 +11,8 @@ from headrace.pipeline.topics.plan import Action, ConfigChange, TopicPlan, Topic
 from headrace.pipeline.topics.state import ClusterState, TopicState
 from headrace.pipeline.topics.wanted import CLEANUP, Role, WantedTopic
 from headrace.pipeline.topology import Topology
+
+_OF_A_QUEUE: Final = {Role.LANE, Role.DEAD_LETTERS, Role.DEDUP}
 
 
 def compare(
@@ -124,11 +127,13 @@ def _why_not_grow(wanted: WantedTopic) -> str:
             "more partitions send a key's next jobs to another partition, beside those that still "
             "wait in the old one, so drain the lane first"
         )
+    if wanted.role is Role.DEDUP:
+        return "it has as many as the lanes of its queue, and grows with them"
     return "added partitions can never be taken away again"
 
 
 def _where_declared(wanted: WantedTopic) -> str:
-    if wanted.role is Role.LANE:
+    if wanted.role in {Role.LANE, Role.DEDUP}:
         return f"Queue(…, partitions=…) or {PREFIX}TOPIC_PARTITIONS"
     if wanted.role is Role.TIER:
         return f"{PREFIX}DELAY_PARTITIONS"
@@ -138,7 +143,7 @@ def _where_declared(wanted: WantedTopic) -> str:
 
 
 def _noun(wanted: WantedTopic) -> str:
-    return "queue" if wanted.role in {Role.LANE, Role.DEAD_LETTERS} else "pipeline"
+    return "queue" if wanted.role in _OF_A_QUEUE else "pipeline"
 
 
 def _policy_harm(wanted: WantedTopic) -> str:
@@ -146,6 +151,8 @@ def _policy_harm(wanted: WantedTopic) -> str:
         return "what it holds would be deleted by age"
     if wanted.role is Role.LETTERS:
         return "what was done about dead letters would be forgotten too soon, or kept for ever"
+    if wanted.role is Role.DEDUP:
+        return "notes would be kept for ever, or the older of two for one key as long as the newer"
     return "compaction deletes all but the last record of each key, which loses jobs"
 
 

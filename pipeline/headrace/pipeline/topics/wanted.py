@@ -22,6 +22,14 @@ LETTERS_OUTLIVE: Final = timedelta(days=14)
 """How much longer the state of a dead letter is kept than the letter: Kafka deletes whole segments,
 so a letter may outlive its retention by a segment's age, a week by default. Without its state it
 would be open again."""
+DEDUP_MARGIN: Final = timedelta(hours=1)
+"""How much longer than the window Kafka keeps notes: clocks differ, and a job whose last attempt is
+near may be live a little longer."""
+_SHORTEST_SEGMENT: Final = timedelta(minutes=1)
+_LONGEST_SEGMENT: Final = timedelta(hours=6)
+_SEGMENTS: Final = 24
+"""Segments in which the notes of a window lie: only whole ones are deleted, and an owner reads all
+that is left."""
 MIN_INSYNC: Final = "min.insync.replicas"
 TIMESTAMP: Final = "message.timestamp.type"
 CLEANUP: Final = "cleanup.policy"
@@ -37,6 +45,7 @@ class Role(StrEnum):
     EVENTS = "events"
     AUDIT = "audit"
     LETTERS = "letter states"
+    DEDUP = "dedup notes"
     COMPACTED = "compacted"
 
 
@@ -78,7 +87,7 @@ class WantedTopic:
 
 
 def wanted(pipeline: Pipeline, settings: TopicSettings) -> tuple[WantedTopic, ...]:
-    """Every topic of the pipeline: lanes, dead letters, delay tiers, events, compacted topics.
+    """Every topic of the pipeline: lanes, dead letters, dedup notes, delay tiers and the rest.
 
     Raises:
         SettingsError: The settings would lose jobs or make topics that nobody can write to;
@@ -129,6 +138,8 @@ def _all(topology: Topology, settings: TopicSettings) -> Iterator[WantedTopic]:
                 made = make.log(Role.LANE, lane.topic, partitions, group=lane.topic)
                 yield replace(made, ordered=queue.ordered)
         yield make.log(Role.DEAD_LETTERS, topology.dead_letters(queue.name), DEAD_LETTER_PARTITIONS)
+        if queue.dedup_window:
+            yield make.notes(topology.dedup(queue.name), partitions, queue.dedup_window)
     for tier in TIERS:
         yield make.log(
             Role.TIER,
@@ -178,6 +189,19 @@ class _Maker:
             "min.cleanable.dirty.ratio": "0.1",
             "max.message.bytes": str(self.settings.topic_max_message_bytes),
         }
+
+    def notes(self, name: str, partitions: int, window: timedelta) -> WantedTopic:
+        """Give a topic whose partitions are those of a queue's lanes: an owner reads just its own."""
+        retention = window + DEDUP_MARGIN
+        segment = min(max(retention / _SEGMENTS, _SHORTEST_SEGMENT), _LONGEST_SEGMENT)
+        config = self._compaction("compact,delete") | {
+            RETENTION: str(to_milliseconds(retention)),
+            "segment.ms": str(to_milliseconds(segment)),
+            "segment.bytes": str(16 * 1024 * 1024),
+            # Nearly every key is written once: deletion makes it short, compaction hardly
+            "min.cleanable.dirty.ratio": "0.5",
+        }
+        return self._topic(Role.DEDUP, name, partitions, config, None)
 
     def _topic(
         self, role: Role, name: str, partitions: int, config: dict[str, str], group: str | None
