@@ -21,7 +21,7 @@ from headrace.schemas.states import JobState
 
 WINDOW = 1_000
 SPAN = Span.of(timedelta(milliseconds=WINDOW))
-KEYS = st.sampled_from("ab")
+KEYS = st.sampled_from("aaab")
 
 
 @dataclass
@@ -94,16 +94,18 @@ class DedupModel(RuleBasedStateMachine):
         self.tiers = [each for each in self.tiers if each[0] > end]
         self.now = end
 
-    @rule()
-    def read(self) -> None:
-        """The owner takes the next record, if there is one."""
-        owner = self.owner
-        while owner.position in self.done:
-            owner.position += 1
-        if owner.position >= len(self.lane):
-            return
-        offset, job = owner.position, self.lane[owner.position]
-        owner.position += 1
+    @rule(count=st.integers(1, 5))
+    def read(self, count: int) -> None:
+        """The owner takes the next records."""
+        for _ in range(count):
+            while self.owner.position in self.done:
+                self.owner.position += 1
+            if self.owner.position < len(self.lane):
+                self.owner.position += 1
+                self.judge(self.owner.position - 1)
+
+    def judge(self, offset: int) -> None:
+        owner, job = self.owner, self.lane[offset]
         verdict = owner.firsts.judge(0, offset, job, self.now)
         if verdict is Verdict.DUPLICATE:
             self.dropped.append((job.job_id, job.created))
@@ -115,9 +117,10 @@ class DedupModel(RuleBasedStateMachine):
         run = self.runs[job.job_id].setdefault(job.created, Run(job.created, self.now))
         run.until = 0
 
-    @rule(which=st.integers(0, 5), fails=st.booleans(), wait=st.sampled_from([10, 800, 2_500]))
-    def end(self, which: int, *, fails: bool, wait: int) -> None:
-        owner = self.owner
+    @rule(which=st.integers(0, 5), wait=st.sampled_from([0, 10, 800, 2_500]))
+    def end(self, which: int, wait: int) -> None:
+        """A job has run: it is done, or comes back after a while."""
+        owner, fails = self.owner, wait > 0
         going = [each for each in owner.running if each.outcome is None]
         if not going:
             return
@@ -130,18 +133,18 @@ class DedupModel(RuleBasedStateMachine):
         if change is not None:
             owner.unstored.append((running.offset, *change))
 
-    @rule(count=st.integers(1, 3))
-    def store(self, count: int) -> None:
-        """The broker answers for some notes."""
+    @rule(count=st.integers(0, 5))
+    def record(self, count: int) -> None:
+        """The broker stores some notes, and outcomes whose notes are stored are recorded."""
         for _ in range(min(count, len(self.owner.unstored))):
             _, name, note = self.owner.unstored.pop(0)
             self.topic.pop(name, None)
             if note is not None:
                 self.topic[name] = note
 
-    @rule()
+        self.commit()
+
     def commit(self) -> None:
-        """Outcomes whose notes are stored are recorded, and retries handed over."""
         owner = self.owner
         waiting = {offset for offset, _, _ in owner.unstored}
         for running in [r for r in owner.running if r.outcome and r.offset not in waiting]:
@@ -172,10 +175,9 @@ class DedupModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for _ in range(200):
-            self.read()
-            self.end(0, fails=False, wait=0)
-            self.store(3)
-            self.commit()
+            self.read(5)
+            self.end(0, 0)
+            self.record(5)
             if not self.tiers and len(self.done) == len(self.lane):
                 break
             self.time_passes(100)
@@ -186,5 +188,5 @@ class DedupModel(RuleBasedStateMachine):
             assert any(run.created != created for run in self.runs[key].values())
 
 
-DedupModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+DedupModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestDedupModel = DedupModel.TestCase
