@@ -39,11 +39,20 @@ class Owner:
         return verdict
 
     def ended(
-        self, job: JobHeaders, state: JobState, offset: int = 1, due: int = 0, now: int = NOW
+        self,
+        job: JobHeaders,
+        state: JobState,
+        offset: int = 1,
+        due: int = 0,
+        now: int = NOW,
+        *,
+        recorded: bool = True,
     ) -> Change | None:
-        change = self.firsts.ended(0, offset, job, state.value, due, now)
+        change = self.firsts.ended(0, job, state.value, due, now)
         if change is not None:
             self._store(change)
+        if recorded:
+            self.firsts.left(0, offset, job, now)
         return change
 
     def ran(self, job: JobHeaders, now: int = NOW) -> Verdict:
@@ -155,6 +164,17 @@ def test_a_job_that_is_retried_beyond_its_window_stays_live_until_it_has_come() 
     assert after.sees(B, due + HOUR - 1) is DUPLICATE
     assert after.sees(B, due + HOUR) is FIRST  # very late: rather twice
     assert after.sees(marked(A)._replace(step=2, attempt=2), due + 2 * HOUR) is RUNS
+
+
+def test_a_retry_whose_hand_over_is_refused_for_hours_is_live_all_the_while() -> None:
+    owner = Owner()
+    owner.sees(A)
+    owner.ended(A, RETRYING, due=NOW + DAY, recorded=False)
+    recorded = NOW + 3 * DAY
+    assert owner.sees(B, recorded) is DUPLICATE
+    owner.firsts.left(0, 1, A, recorded)
+    assert owner.sees(B, recorded + HOUR - 1) is DUPLICATE
+    assert owner.sees(marked(A)._replace(step=2, attempt=2), recorded + HOUR) is RUNS
 
 
 def test_a_retry_well_within_the_window_needs_no_other_note() -> None:

@@ -31,7 +31,7 @@ class Run:
     created: int
     taken_up: int
     until: int = 0
-    """When it had its outcome; 0 while it is live."""
+    """When it had run to its end; 0 while it is live. It may run once more after a death."""
 
 
 @dataclass
@@ -86,7 +86,10 @@ class DedupModel(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from([1, 50, 400, 1_100]))
     def time_passes(self, by: int) -> None:
-        """The scheduler is in time: what is due lies on the lane."""
+        """All keep pace: a lag beyond the grace is what the window does not promise to bridge."""
+        if by > SPAN.grace // 4:
+            self.record(len(self.owner.unstored))
+            self.read(len(self.lane))
         end = self.now + by
         for due, job in sorted(self.tiers, key=lambda each: each[0]):
             if due <= end:
@@ -114,8 +117,7 @@ class DedupModel(RuleBasedStateMachine):
         if verdict is Verdict.FIRST:
             owner.unstored.append((offset, *owner.firsts.note(0, job)))
         owner.running.append(Running(offset, marked(job), unstored=verdict is Verdict.FIRST))
-        run = self.runs[job.job_id].setdefault(job.created, Run(job.created, self.now))
-        run.until = 0
+        self.runs[job.job_id].setdefault(job.created, Run(job.created, self.now))
 
     @rule(which=st.integers(0, 5), wait=st.sampled_from([0, 10, 800, 2_500]))
     def end(self, which: int, wait: int) -> None:
@@ -127,9 +129,10 @@ class DedupModel(RuleBasedStateMachine):
         running = going[which % len(going)]
         running.outcome = JobState.RETRYING if fails else JobState.SUCCEEDED
         running.due = self.now + wait if fails else 0
-        change = owner.firsts.ended(
-            0, running.offset, running.job, running.outcome.value, running.due, self.now
-        )
+        run = self.runs[running.job.job_id][running.job.created]
+        run.until = run.until if fails else run.until or self.now
+        state = running.outcome.value
+        change = owner.firsts.ended(0, running.job, state, running.due, self.now)
         if change is not None:
             owner.unstored.append((running.offset, *change))
 
@@ -150,12 +153,11 @@ class DedupModel(RuleBasedStateMachine):
         for running in [r for r in owner.running if r.outcome and r.offset not in waiting]:
             owner.running.remove(running)
             self.done.add(running.offset)
+            owner.firsts.left(0, running.offset, running.job, self.now)
             job = running.job
             if running.due:
                 following = job.next_step(due=running.due, attempt=job.attempt + 1)
                 self.tiers.append((max(running.due, self.now), following))
-            else:
-                self.runs[job.job_id][job.created].until = self.now
 
     @rule()
     def die(self) -> None:

@@ -398,9 +398,13 @@ class LaneThread:
 
     def _go_on_with_notes(self, dedup: LaneDedup, *, trusted: bool) -> None:
         """Record what waited for its note, and go on with what waited to be judged."""
-        for settled in dedup.step(trusted=trusted):
+        for settled in dedup.step(self._is_recorded, trusted=trusted):
             self._recorder.add(settled)
         self.dispatch.take(self._go_on(dedup.judged()))
+
+    def _is_recorded(self, record: JobRecord) -> bool:
+        owned = self.partitions.owned.get((self.rules.lane.topic, record.partition))
+        return owned is None or not owned.ledger.is_running(record.offset)
 
     def _go_on(
         self, judged: Iterable[JobRecord | Settled]

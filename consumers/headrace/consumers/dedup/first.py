@@ -36,7 +36,7 @@ class Change(NamedTuple):
 
 
 class _Live(NamedTuple):
-    """A record that was taken up and has no outcome yet."""
+    """A record that was taken up and whose outcome is not recorded yet."""
 
     offset: int
     created: int
@@ -86,22 +86,18 @@ class Firsts:
         return Change(name, self._notes[partition][name])
 
     def ended(
-        self, partition: int, offset: int, job: JobHeaders, state: str, due: int, now: int
+        self, partition: int, job: JobHeaders, state: str, due: int, now: int
     ) -> Change | None:
-        """Take what became of a record that was live; give what is to be stored before that.
+        """Take what became of a record; give what is to be stored before that is recorded.
 
         Args:
             partition: Where it lies.
-            offset: Where it lies.
             job: What it says.
             state: The job's state now.
             due: When the job is due again; 0 if it is not to come back.
             now: The time.
         """
         name = name_of(job.job_id)
-        live = self._live.get((partition, name))
-        if live is not None and live.offset == offset:
-            del self._live[partition, name]
         note = self._notes.get(partition, {}).get(name)
         if state in _NOT_RUN:
             return self._take_back(partition, name, note, job)
@@ -110,6 +106,20 @@ class Firsts:
         return self._stays_live(
             partition, name, note or Note(job.created, job.created), job, due, now
         )
+
+    def left(self, partition: int, offset: int, job: JobHeaders, now: int) -> None:
+        """What became of a record has been recorded: it is not live any more.
+
+        If the job is to come back and that was recorded late, it counts as live as much longer.
+        """
+        name = name_of(job.job_id)
+        live = self._live.get((partition, name))
+        if live is not None and live.offset == offset:
+            del self._live[partition, name]
+        notes = self._notes.get(partition, {})
+        note = notes.get(name)
+        if note is not None and note.created == job.created and 0 < note.due < now:
+            notes[name] = note._replace(due=now)
 
     def adopt(self, partition: int, notes: dict[str, Note]) -> None:
         """Take the notes that a partition's owners before this one have stored."""

@@ -10,7 +10,7 @@ read, written or remembered.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -75,6 +75,8 @@ class LaneDedup:
         self._known: dict[int, Assignment] = {}
         """The partitions whose notes have been read, with the ownership they were read for."""
         self._unread: dict[int, _Unread] = {}
+        self._leaving: deque[JobRecord] = deque()
+        """Jobs that have ended, in this order, and whose outcomes may not be recorded yet."""
         self._unreadable = ""
         self._failures = Seldom(_LOG)
         self.waiting = 0
@@ -130,13 +132,17 @@ class LaneDedup:
         self.waiting += 1
         self.bytes += record.size
 
-    def step(self, *, trusted: bool) -> list[Settled]:
+    def step(self, is_recorded: Callable[[JobRecord], bool], *, trusted: bool) -> list[Settled]:
         """Store notes; give the outcomes whose notes are stored.
 
         Args:
+            is_recorded: Tells whether the outcome of a job is stored: until then it is live.
             trusted: Whether it is known that the partitions are still owned.
         """
         self._ask_again()
+        while self._leaving and is_recorded(self._leaving[0]):
+            record = self._leaving.popleft()
+            self._firsts.left(record.partition, record.offset, record.headers, now_ms())
         if trusted:
             self._log.publish()
         stored = self._log.stored()
@@ -165,10 +171,10 @@ class LaneDedup:
         transition = settled.transition
         if transition is not None and not record.assignment.closed:
             due = (transition.due or 0) if settled.handover is not None else 0
-            where = (record.partition, record.offset)
-            change = self._firsts.ended(*where, job, transition.state, due, now_ms())
+            change = self._firsts.ended(record.partition, job, transition.state, due, now_ms())
             if change is not None:
                 self._write(record, change)
+            self._leaving.append(record)
         return self._log.keep_back(settled)
 
     # -- partitions come and go ------------------------------------------------------------------
@@ -191,6 +197,7 @@ class LaneDedup:
             unread = self._unread.pop(partition, None)
             if unread is not None:
                 self._leave(unread)
+        self._leaving = deque(r for r in self._leaving if r.partition not in partitions)
         if not self._unread:
             self._unreadable = ""
         self._figures.fenced += self._log.drop_closed()
