@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from headrace.consumers.dedup.first import Firsts, Verdict, marked
+from headrace.consumers.dedup.first import Change, Firsts, Verdict, marked
 from headrace.consumers.dedup.notes import Note, Span
 from headrace.schemas.headers import JobHeaders
 from headrace.schemas.states import JobState
@@ -49,7 +49,7 @@ class Running:
 class Owner:
     firsts: Firsts
     position: int
-    unstored: list[tuple[int, str, Note | None]] = field(default_factory=list)
+    unstored: list[tuple[int, Change]] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
 
 
@@ -115,7 +115,7 @@ class DedupModel(RuleBasedStateMachine):
             self.done.add(offset)
             return
         if verdict is Verdict.FIRST:
-            owner.unstored.append((offset, *owner.firsts.note(0, job)))
+            owner.unstored.append((offset, owner.firsts.note(0, job)))
         owner.running.append(Running(offset, marked(job), unstored=verdict is Verdict.FIRST))
         self.runs[job.job_id].setdefault(job.created, Run(job.created, self.now))
 
@@ -134,13 +134,13 @@ class DedupModel(RuleBasedStateMachine):
         state = running.outcome.value
         change = owner.firsts.ended(0, running.job, state, running.due, self.now)
         if change is not None:
-            owner.unstored.append((running.offset, *change))
+            owner.unstored.append((running.offset, change))
 
     @rule(count=st.integers(0, 5))
     def record(self, count: int) -> None:
         """The broker stores some notes, and outcomes whose notes are stored are recorded."""
         for _ in range(min(count, len(self.owner.unstored))):
-            _, name, note = self.owner.unstored.pop(0)
+            _, (name, note) = self.owner.unstored.pop(0)
             self.topic.pop(name, None)
             if note is not None:
                 self.topic[name] = note
@@ -149,7 +149,7 @@ class DedupModel(RuleBasedStateMachine):
 
     def commit(self) -> None:
         owner = self.owner
-        waiting = {offset for offset, _, _ in owner.unstored}
+        waiting = {offset for offset, _ in owner.unstored}
         for running in [r for r in owner.running if r.outcome and r.offset not in waiting]:
             owner.running.remove(running)
             self.done.add(running.offset)

@@ -100,7 +100,8 @@ class Producer:
             at: Not to be started before this moment; must have a time zone.
             key: Jobs of one key lie on one partition. The job's id when not given.
             tenant: On whose behalf; travels with the job.
-            dedup_key: The same key gives the same job id.
+            dedup_key: The same key gives the same job id, and while the first job of it is live,
+                or within the queue's `dedup_window`, others end as duplicates and are not run.
             expires: After this (or after that moment) the job is dropped, not started.
 
         Raises:
