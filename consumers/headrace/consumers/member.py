@@ -27,8 +27,11 @@ _LAST_CLOSE = 5.0
 an absent broker without limit, and a process that is told to stop must end."""
 _JOINED_AFTER = 5.0
 """Seconds after which a member that was assigned nothing counts as one that idles."""
-_REJOIN_AFTER = 30.0
-"""Seconds within which a second fatal error is not answered with one more consumer."""
+_REJOIN_AFTER = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each new consumer after a fatal error: a coordinator that is being restarted may
+answer for a while with errors that the client calls fatal."""
+_REJOINED = 60.0
+"""Seconds after which a new consumer has proved itself."""
 
 MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Consumer]
 
@@ -78,7 +81,9 @@ class Member:
         self._error: Exception | None = None
         self._fatal: KafkaError | None = None
         self._joins = 0
-        self._rejoined = float("-inf")
+        self._joined_at = 0.0
+        self._rejoins = 0
+        self._rejoin_at: float | None = None
         self._errors = Seldom(_LOG)
         self._changes = 0
         self._started = time.monotonic()
@@ -87,6 +92,7 @@ class Member:
     def _join(self) -> Consumer:
         """Make a consumer and subscribe; what one before it still tells is not listened to."""
         self._joins += 1
+        self._joined_at = time.monotonic()
         join = self._joins
 
         def on_commit(error: KafkaError | None, answered: list[TopicPartition]) -> None:
@@ -103,29 +109,47 @@ class Member:
         )
         return consumer
 
-    def _rejoin(self, error: KafkaError) -> None:
+    def _has_rejoined(self, error: KafkaError, timeout: float) -> bool:
         """Go on with a new consumer: after a fatal error the client does nothing any more.
 
-        It has one when the group has forgotten this member and itself (an absence of the
-        coordinator for longer than the session): librdkafka treats GROUP_ID_NOT_FOUND as fatal.
+        It has one when the group has forgotten this member and itself, because the coordinator was
+        away for longer than the session: librdkafka treats GROUP_ID_NOT_FOUND as fatal.
+
+        Args:
+            error: The fatal error.
+            timeout: Seconds to wait at most before the next try.
 
         Raises:
-            KafkaException: It is the second one in short time.
+            KafkaException: New ones had it too, for half a minute.
         """
-        now = time.monotonic()
-        if now - self._rejoined < _REJOIN_AFTER:
-            raise KafkaException(error)
-        self._rejoined = now
-        _LOG.warning(
-            "the Kafka client gave up: joining the group again with a new one",
-            group=self._group,
-            error=error.str(),
-        )
-        self._changes += 1
-        self._lose(list(self._partitions.owned))
+        if self._rejoin_at is None:
+            self._changes += 1
+            self._lose(list(self._partitions.owned))
+            self._rejoin_at = time.monotonic() + self._next_wait(error)
+        left = self._rejoin_at - time.monotonic()
+        if left > 0:
+            time.sleep(min(timeout, left))
+            return False
+        self._rejoin_at = None
         broken, self._consumer = self._consumer, self._join()
         self._recorder.distrust_membership()
         self._close(broken)
+        return True
+
+    def _next_wait(self, error: KafkaError) -> float:
+        if time.monotonic() - self._joined_at > _REJOINED:
+            self._rejoins = 0
+        if self._rejoins >= len(_REJOIN_AFTER):
+            raise KafkaException(error)
+        wait = _REJOIN_AFTER[self._rejoins]
+        self._rejoins += 1
+        _LOG.warning(
+            "the Kafka client gave up: joining the group again with a new one",
+            group=self._group,
+            seconds=wait,
+            error=error.str(),
+        )
+        return wait
 
     def poll(self, timeout: float, most: int) -> list[Message]:
         """Serve rebalances, and give up to `most` messages; waits only when there is none.
@@ -143,8 +167,9 @@ class Member:
             KafkaException: The client cannot go on, and a new one could not either.
         """
         if self._fatal is not None:
-            fatal, self._fatal = self._fatal, None
-            self._rejoin(fatal)
+            if not self._has_rejoined(self._fatal, timeout):
+                return []
+            self._fatal = None
         self._recorder.prove_membership()
         changes = self._changes
         messages = self._fetch(timeout, most)

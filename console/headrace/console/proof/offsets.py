@@ -1,16 +1,12 @@
 """What groups have committed, asked from outside without joining them, and how far they have to go."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 
+from headrace.console.proof.lookers import Lookers
 from headrace.console.proof.records import Committed, Place
 from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.pipeline import Pipeline
@@ -34,10 +30,12 @@ class Offsets:
     def __init__(self, kafka: KafkaSettings, pipeline: Pipeline) -> None:
         self._kafka = kafka
         self._admin = make_admin(kafka)
+        self._lookers = Lookers(kafka, _ANSWER)
         topology = pipeline.topology
         self._lanes = tuple(lane.topic for lane in topology.lanes())
         self._scheduler = topology.scheduler_group
         self._tiers = tuple(topology.tier(tier) for tier in TIERS)
+        self._topics = {lane: (lane,) for lane in self._lanes} | {self._scheduler: self._tiers}
 
     def snapshot(self) -> dict[Place, Committed]:
         """What the lanes' groups have committed, metadata included, transactions under way not.
@@ -51,7 +49,7 @@ class Offsets:
                 return self._committed(self._lanes)
             except KafkaException:
                 # After the broker's death a client may wait for ever for a group's coordinator.
-                self._admin = make_admin(self._kafka)
+                self._lookers.close()
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
@@ -66,6 +64,7 @@ class Offsets:
             committed = self._committed((*self._lanes, self._scheduler))
             ends = self._ends()
         except KafkaException:
+            self._lookers.close()
             self._admin = make_admin(self._kafka)
             raise
         return {
@@ -73,17 +72,10 @@ class Offsets:
             for place, end in ends.items()
         }
 
-    def _committed(self, groups: Sequence[str]) -> dict[Place, Committed]:
-        asked = [
-            self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], require_stable=False, request_timeout=_ANSWER
-            )
-            for group in groups
-        ]
+    def _committed(self, groups: Iterable[str]) -> dict[Place, Committed]:
         found: dict[Place, Committed] = {}
-        for answer in asked:
-            for group in answer.values():
-                found |= _places(group.result().topic_partitions)
+        for group in groups:
+            found |= self._lookers.committed(group, self._topics[group])
         return found
 
     def _ends(self) -> Mapping[Place, int]:
@@ -100,11 +92,3 @@ class Offsets:
             (place.topic, place.partition): answer.result().offset
             for place, answer in answers.items()
         }
-
-
-def _places(found: Sequence[TopicPartition]) -> dict[Place, Committed]:
-    return {
-        (each.topic, each.partition): Committed(max(each.offset, -1), each.metadata or "")
-        for each in found
-        if each.error is None
-    }

@@ -14,13 +14,11 @@ import fastavro
 from confluent_kafka import (
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from headrace.console.proof.dump import (
     Position,
@@ -31,9 +29,10 @@ from headrace.console.proof.dump import (
     interning,
     role_of,
 )
+from headrace.console.proof.lookers import Lookers
 from headrace.console.proof.records import Committed, Place
 from headrace.pipeline.errors import KafkaUnavailableError
-from headrace.pipeline.kafka import make_admin, make_reader
+from headrace.pipeline.kafka import make_reader
 from headrace.pipeline.settings import KafkaSettings
 from headrace.schemas import transitions
 from headrace.schemas.errors import HeadraceError
@@ -73,7 +72,7 @@ def read_topics(kafka: KafkaSettings, pipeline: str) -> Records:
     finally:
         consumer.close()
     watched = {place: end for place, (_, end) in spans.items() if _is_moved(place, pipeline)}
-    committed = read_committed(make_admin(kafka), pipeline, {topic for topic, _ in watched})
+    committed = read_committed(kafka, pipeline, {topic for topic, _ in watched})
     positions = {
         place: Position(end, committed.get(place, Committed(-1))) for place, end in watched.items()
     }
@@ -81,28 +80,26 @@ def read_topics(kafka: KafkaSettings, pipeline: str) -> Records:
 
 
 def read_committed(
-    admin: AdminClient, pipeline: str, topics: Iterable[str]
+    kafka: KafkaSettings, pipeline: str, topics: Iterable[str]
 ) -> dict[Place, Committed]:
     """Ask what is committed on lanes and delay tiers, with the metadata beside it.
 
     Args:
-        admin: Whom to ask.
+        kafka: Where they are.
         pipeline: The pipeline's name.
         topics: Lanes and delay tiers.
     """
-    groups = {
-        topic if role_of(topic, pipeline) is Role.LANE else f"{pipeline}.scheduler"
-        for topic in topics
-    }
+    groups: dict[str, list[str]] = {}
+    for topic in sorted(topics):
+        lane = role_of(topic, pipeline) is Role.LANE
+        groups.setdefault(topic if lane else f"{pipeline}.scheduler", []).append(topic)
+    lookers = Lookers(kafka, _TIMEOUT)
     found: dict[Place, Committed] = {}
-    for group in sorted(groups):
-        asked = admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT
-        )
-        for each in asked[group].result().topic_partitions or ():
-            if each.offset >= 0:
-                metadata = each.metadata or ""
-                found[each.topic, each.partition] = Committed(each.offset, metadata)
+    try:
+        for group, its in groups.items():
+            found |= lookers.committed(group, its)
+    finally:
+        lookers.close()
     return found
 
 
