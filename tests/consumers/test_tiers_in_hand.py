@@ -107,6 +107,16 @@ def test_what_is_due_within_the_shortest_tier_is_never_given_back() -> None:
     assert held.tiers.take_spilled(NOW, ledger_full=True) == []
 
 
+def test_what_comes_after_everything_due_later_was_given_back_can_be_given_back_too() -> None:
+    held = Held()
+    held.hold(SOON, NOW + 40_000)
+    for expected in ([40_000], [30_009, 30_009]):
+        for number in range(10):
+            held.hold(SOON, NOW + 30_000 + number)
+        given = held.tiers.take_spilled(NOW, ledger_full=True)
+        assert [record.due - NOW for record in given] == expected
+
+
 def test_a_full_ledger_gives_back_too_because_what_is_due_last_holds_up_its_commits() -> None:
     held = Held()
     for number in range(10):

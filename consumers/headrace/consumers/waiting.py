@@ -49,6 +49,8 @@ class DueHeap:
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, DelayedRecord]] = []
         self._numbers = count()
+        self._last = 0
+        """When the last one is due, at the latest."""
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -57,6 +59,7 @@ class DueHeap:
     def push(self, record: DelayedRecord) -> None:
         """Hold a record."""
         heapq.heappush(self._heap, (record.due, next(self._numbers), record))
+        self._last = max(self._last, record.due)
         self.bytes += record.size
 
     def next_due(self) -> int | None:
@@ -75,12 +78,15 @@ class DueHeap:
 
     def take_last(self, share: float, not_before: int) -> list[DelayedRecord]:
         """Take the records due last: up to a share of all, none that is due before a time."""
-        self._heap.sort()
+        if self._last < not_before:
+            return []
+        self._heap.sort()  # a sorted list is a heap
         keep = len(self._heap) - int(len(self._heap) * share)
         while keep < len(self._heap) and self._heap[keep][0] < not_before:
             keep += 1
         taken = [record for _, _, record in self._heap[keep:]]
         del self._heap[keep:]
+        self._last = self._heap[-1][0] if self._heap else 0
         self.bytes -= sum(record.size for record in taken)
         return [record for record in taken if not record.assignment.closed]
 
