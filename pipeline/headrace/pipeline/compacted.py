@@ -19,6 +19,7 @@ TIMEOUT: Final = timedelta(seconds=15)
 """How long reading or writing may take before Kafka counts as unavailable."""
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.5
+_RETRY_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +76,31 @@ def _assign(reader: Consumer, topics: Iterable[str], deadline: float) -> set[tup
     for topic in topics:
         for partition in _partitions(reader, topic, _left(deadline)):
             # Asked for first: to assign a partition whose broker is not known costs half a second
-            span = reader.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_left(deadline)
-            )
-            if span is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+            span = _span(reader, TopicPartition(topic, partition), deadline)
             if span[0] < span[1]:
                 positions.append(TopicPartition(topic, partition, span[0]))
     if positions:
         reader.assign(positions)
     return {(position.topic, position.partition) for position in positions}
+
+
+def _span(reader: Consumer, place: TopicPartition, deadline: float) -> tuple[int, int]:
+    """Ask where a partition begins and ends.
+
+    It was listed a moment ago: that the client does not know it (seen on a busy machine) passes.
+    """
+    while True:
+        try:
+            found = reader.get_watermark_offsets(place, timeout=_left(deadline))
+        except KafkaException as error:
+            unknown = kafka_error(error).code() == KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
+            if not unknown or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+            continue
+        if found is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+        return found
 
 
 def _partitions(client: Consumer | Producer, topic: str, seconds: float) -> list[int]:

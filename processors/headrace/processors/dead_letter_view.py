@@ -27,6 +27,8 @@ from headrace.processors.snapshot import CLOCK_MARGIN, Cluster, LogSpan
 _FIRST_WINDOW: Final = 100
 _DEAD: Final = Role.DEAD_LETTERS
 _REPLAYED: Final = frozenset({LetterState.REPLAYED, LetterState.RESOLVED})
+_PREFETCH: Final = {"queued.max.messages.kbytes": 16_384, "queued.min.messages": 10_000}
+"""Letters are large: by default the client would hold 64 MiB of them for each partition."""
 Take = Callable[[Message], DeadLetter | None]
 
 
@@ -59,7 +61,7 @@ class DeadLetters:
         """
         spans, take = self._spans(wanted.queues), self._taker(wanted)
         last = _Last(limit)
-        with TopicReader(self._kafka, self._progress) as reader:
+        with TopicReader(self._kafka, self._progress, **_PREFETCH) as reader:
             tail = TailReader(reader, spans, lambda _: _FIRST_WINDOW)
             while not (tail.exhausted or last.is_certain(tail.horizon)):
                 for message in tail.more():
@@ -106,7 +108,7 @@ class DeadLetters:
         return PayloadReader(self._pipeline, self._kafka).written(letter.job_type, letter.payload)
 
     def _letters(self, spans: Iterable[LogSpan], take: Take) -> Iterator[DeadLetter]:
-        with TopicReader(self._kafka, self._progress) as reader:
+        with TopicReader(self._kafka, self._progress, **_PREFETCH) as reader:
             for message in reader.read(spans):
                 letter = take(message)
                 if letter is not None:
