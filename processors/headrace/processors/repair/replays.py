@@ -59,7 +59,7 @@ class Ended:
     def as_json(self) -> dict[str, object]:
         """Keys: those of `StoredReplay.as_json`, and `finished`."""
         stored = StoredReplay(self.definition, self.progress)
-        return stored.as_json() | {"finished": self.finished}
+        return {**stored.as_json(), "finished": self.finished}
 
 
 class Replays:
