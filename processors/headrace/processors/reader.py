@@ -92,9 +92,7 @@ class TopicReader(AbstractContextManager["TopicReader"]):
         last_sign = time.monotonic()
         while waiting:
             messages = self._some()
-            if messages:
-                last_sign = time.monotonic()
-            elif time.monotonic() - last_sign > _PATIENCE:
+            if not messages and time.monotonic() - last_sign > _PATIENCE:
                 raise KafkaUnavailableError(
                     f"{doing}: nothing came for {_PATIENCE:g} s; check that Kafka is well, then "
                     "try again"
@@ -102,6 +100,8 @@ class TopicReader(AbstractContextManager["TopicReader"]):
             for message in messages:
                 if _wanted(message, waiting, offsets, first_only=first_only):
                     yield message
+            if messages:  # after them: whoever takes them may take his time
+                last_sign = time.monotonic()
             done = total - sum(end - offsets[place] for place, end in waiting.items())
             if self._progress is not None:
                 self._progress(done, total)

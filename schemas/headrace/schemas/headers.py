@@ -77,6 +77,10 @@ MAX_MESSAGE: Final = 500
 MAX_TRACEBACK: Final = 8_000
 """Characters kept of a traceback in a dead letter: its end, where the cause stands."""
 
+DEAD_LETTER: Final = frozenset(
+    {REASON, DIED, ERROR_TYPE, ERROR_MESSAGE, TRACEBACK, ORIGIN, WORKER, APPENDED}
+)
+"""What a dead letter has and a job record has not."""
 _OWN: Final = frozenset(
     {
         SPEC_VERSION, ID, TYPE, SOURCE, TIME, TENANT, EXPIRY, CONTENT_TYPE, ATTEMPT, STEP,

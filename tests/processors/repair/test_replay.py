@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import Message, TopicPartition
 
 from headrace.pipeline.kafka import make_admin, make_consumer
-from headrace.processors.repair import replays as replays_module
+from headrace.processors.repair import replay_setting
 from headrace.processors.repair.audit import read_audit
 from headrace.processors.repair.letter_filter import LetterFilter
 from headrace.processors.repair.letter_states import (
@@ -233,7 +233,7 @@ def test_a_batch_that_lies_on_the_lane_twice_runs_once(
     with pytest.raises(Crash):
         mine.replay(rate=30.0)  # a batch is 15 letters
     monkeypatch.undo()
-    monkeypatch.setattr(replays_module, "written_since", lambda *_: frozenset())
+    monkeypatch.setattr(replay_setting, "written_since", lambda *_: frozenset())
     assert mine.resume().finished
     assert sorted(Counter(mine.ids_on_lane().values()).items()) == [(1, 15), (2, 15)]
     mine.work_off(ids)

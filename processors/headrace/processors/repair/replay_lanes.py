@@ -93,7 +93,7 @@ class LaneWriter:
             letter.payload,
             letter.key,
             letter.partition(self._partitions[letter.lane]),
-            headers=to_client(letter.job.encode()),
+            headers=to_client(letter.headers),
             on_delivery=partial(self._answered, letter),
         )
 

@@ -16,8 +16,14 @@ from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
 from headrace.processors.dead_letter import letter_of
-from headrace.processors.repair.letter_filter import LetterFilter
-from headrace.processors.repair.letter_states import LetterMark, decode_mark, is_letter, state_of
+from headrace.processors.repair.letter_filter import ANY_LETTER, LetterFilter
+from headrace.processors.repair.letter_states import (
+    LetterMark,
+    LetterState,
+    decode_mark,
+    is_letter,
+    state_of,
+)
 from headrace.processors.repair.raw_records import raw_record
 from headrace.processors.sightings import Sighting, as_bytes, headers_of, sight
 
@@ -132,6 +138,7 @@ class LetterSelection:
         self._queues = {topology.dead_letters(queue): queue for queue in pipeline.queues}
         self._wanted = wanted
         self._admits = wanted.admission()
+        self._takes_all = replace(wanted, states=(), queues=()) == ANY_LETTER
         self._marks = marks
 
     def topics(self) -> tuple[str, ...]:
@@ -150,11 +157,13 @@ class LetterSelection:
         state = state_of(mark, _NOTHING_SUCCEEDED)
         if self._wanted.states and state not in self._wanted.states:
             return None
-        sighting = sight(message, Role.DEAD_LETTERS)
-        letter = letter_of(sighting, raw_record(message), self._queues[message.topic() or ""])
-        if not self._wanted.matches(replace(letter, state=state, mark=mark) if mark else letter):
-            return None
-        return Chosen(sighting, mark)
+        chosen = Chosen(sight(message, Role.DEAD_LETTERS), mark)
+        return chosen if self._takes_all or self._matches(chosen, message, state) else None
+
+    def _matches(self, chosen: Chosen, message: Message, state: LetterState) -> bool:
+        queue = self._queues[message.topic() or ""]
+        letter = letter_of(chosen.sighting, raw_record(message), queue)
+        return self._wanted.matches(replace(letter, state=state, mark=chosen.mark))
 
 
 _NOTHING_SUCCEEDED: Final[Mapping[str, int]] = {}

@@ -1,13 +1,12 @@
 """The record that a replay writes to a lane: the letter's own bytes and key, one generation on."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from headrace.pipeline.partitioner import partition_of
 from headrace.pipeline.queues import Lane
 from headrace.processors.sightings import Location, Sighting
 from headrace.schemas import headers
-from headrace.schemas.headers import JobHeaders
 
 
 class Attempts(StrEnum):
@@ -24,17 +23,21 @@ class Outgoing(NamedTuple):
 
     Attributes:
         origin: Where the letter lies.
-        job: What the record on the lane says.
+        job_id: Its job.
+        generation: That the job has on the lane.
         lane: The lane's topic.
         key: As it lies in the letter.
         payload: The same.
+        headers: Of the record on the lane.
     """
 
     origin: Location
-    job: JobHeaders
+    job_id: str
+    generation: int
     lane: str
     key: bytes | None
     payload: bytes | None
+    headers: list[tuple[str, bytes | None]]
 
     def partition(self, partitions: int) -> int:
         """Choose the partition; for the same letter always the same one.
@@ -42,7 +45,7 @@ class Outgoing(NamedTuple):
         By the key as every producer does. A letter of a foreign producer may have none; then by
         the job's id, since doubles are only recognised within a partition.
         """
-        return partition_of(self.key or self.job.job_id.encode(), partitions)
+        return partition_of(self.key or self.job_id.encode(), partitions)
 
 
 def outgoing(
@@ -50,19 +53,27 @@ def outgoing(
 ) -> Outgoing:
     """Make the record of a letter that goes back to a lane.
 
-    History and headers of others are kept; generation and step are one more than the letter's. So
-    a record that a crash wrote twice has the same id, generation and step, by which the lane's
-    owner recognises the second one.
+    Generation and step are one more than the letter's, so that a record which a crash wrote twice
+    has the same id, generation and step, by which the lane's owner recognises the second one.
+    History and the headers of others are kept as they are; those that only dead letters have go.
     """
-    job = letter.job
-    following = job.next_step(
-        due=None, attempt=1 if attempts is Attempts.FRESH else job.attempt + 1
+    job, generation = letter.job, letter.job.generation + 1
+    attempt = 1 if attempts is Attempts.FRESH else job.attempt + 1
+    left_out = _WITHOUT_EXPIRY if ignore_expiry else _LEFT_OUT
+    kept = [each for each in letter.raw.items() if each[0] not in left_out]
+    kept += [
+        (headers.LANE, lane.topic.encode()),
+        (headers.ATTEMPT, b"%d" % attempt),
+        (headers.STEP, b"%d" % (job.step + 1)),
+        (headers.GENERATION, b"%d" % generation),
+        (headers.REPLAY, replay.encode()),
+    ]
+    return Outgoing(
+        letter.location, job.job_id, generation, lane.topic, letter.key, letter.payload, kept
     )
-    others = tuple(each for each in job.extra if each[0] != headers.REPLAY)
-    following = following._replace(
-        generation=job.generation + 1,
-        lane=lane.topic,
-        expires=None if ignore_expiry else job.expires,
-        extra=(*others, (headers.REPLAY, replay.encode())),
-    )
-    return Outgoing(letter.location, following, lane.topic, letter.key, letter.payload)
+
+
+_LEFT_OUT: Final = headers.DEAD_LETTER | {
+    headers.LANE, headers.ATTEMPT, headers.STEP, headers.GENERATION, headers.DUE, headers.REPLAY,
+}  # fmt: skip
+_WITHOUT_EXPIRY: Final = _LEFT_OUT | {headers.EXPIRY}

@@ -188,7 +188,7 @@ class ReplayRun:
         )
 
     def _send(self, letter: Outgoing, stop: threading.Event) -> bool:
-        if (letter.job.job_id, letter.job.generation) in self._tools.copies:
+        if (letter.job_id, letter.generation) in self._tools.copies:
             self._batch.there.append(letter)
             return True
         if not self._pace.wait(stop):
@@ -242,8 +242,8 @@ class ReplayRun:
     def _mark(self, letter: Outgoing, now: int) -> LetterMark:
         return LetterMark(
             LetterState.REPLAYED,
-            letter.job.job_id,
-            letter.job.generation - 1,
+            letter.job_id,
+            letter.generation - 1,
             self._tools.actor,
             now,
             self._definition.reason,

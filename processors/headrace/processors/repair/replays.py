@@ -1,22 +1,16 @@
 """Replays of a pipeline: trying one dry, beginning, resuming, listing and following them."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
 
 from headrace.consumers.clock import now_ms
-from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
-from headrace.pipeline.topics import Role
-from headrace.pipeline.topics.calls import Place
-from headrace.processors.job_history import require
 from headrace.processors.reader import Progress, TopicReader
 from headrace.processors.repair.audit import audit_record, user_name
-from headrace.processors.repair.replay_check import LetterCheck
 from headrace.processors.repair.replay_definition import (
     Phase,
     ReplayDefinition,
@@ -28,9 +22,9 @@ from headrace.processors.repair.replay_definition import (
 from headrace.processors.repair.replay_dry import DryRun, DryRunner
 from headrace.processors.repair.replay_errors import ReplayError
 from headrace.processors.repair.replay_journal import ReplayJournal
-from headrace.processors.repair.replay_lanes import Copy, LaneWriter, written_since
 from headrace.processors.repair.replay_letters import LetterSelection, LiveMarks
-from headrace.processors.repair.replay_run import ReplayRun, Tell, Tools, audit_entry
+from headrace.processors.repair.replay_run import Tell, audit_entry
+from headrace.processors.repair.replay_setting import ReplaySetting
 from headrace.processors.repair.replay_status import ReplayStatus, StatusReader
 from headrace.processors.repair.replay_store import (
     StoredReplay,
@@ -39,9 +33,6 @@ from headrace.processors.repair.replay_store import (
     read_replay,
     read_replays,
 )
-from headrace.processors.snapshot import Cluster, LogSpan, Snapshot
-
-_SEEN_ROLES: Final = (Role.LANE, Role.DEAD_LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +72,7 @@ class Replays:
         self._topology = pipeline.topology
         self._kafka = kafka
         self._progress = progress
-        self._cluster = Cluster(kafka)
+        self._setting = ReplaySetting(pipeline, kafka)
 
     def dry_run(self, options: ReplayOptions) -> DryRun:
         """Say what a replay would do, and change nothing.
@@ -90,12 +81,12 @@ class Replays:
             SettingsError: A queue or priority that the pipeline does not declare.
             RegistryUnavailableError: The schema registry gave no answer.
         """
-        snapshot = self._look(options)
+        snapshot = self._setting.look(options)
         with LiveMarks(self._kafka, self._topology.letters) as marks:
             selection = LetterSelection(self._pipeline, options.wanted, marks)
             runner = DryRunner(self._pipeline, self._kafka, options)
-            spans = self._spans(snapshot, selection)
-            check = self._check(options, snapshot)
+            spans = self._setting.spans(snapshot, selection)
+            check = self._setting.check(options, snapshot)
             with TopicReader(self._kafka, self._progress) as reader:
                 return runner.run(reader.read(spans), selection, check)
 
@@ -118,10 +109,10 @@ class Replays:
         name = name or name_now(at)
         lanes = {lane.topic: lane for lane in self._topology.lanes()}
         check_name(name, lanes, self.group(name))
-        snapshot = self._look(options)
+        snapshot = self._setting.look(options)
         with LiveMarks(self._kafka, self._topology.letters) as marks:
             selection = LetterSelection(self._pipeline, options.wanted, marks)
-            spans = self._spans(snapshot, selection)
+            spans = self._setting.spans(snapshot, selection)
             with TopicReader(self._kafka, self._progress) as reader:
                 chosen = (m for m in reader.read(spans) if selection.choose(m) is not None)
                 matched = sum(1 for _ in islice(chosen, options.limit))
@@ -152,7 +143,7 @@ class Replays:
                 Phase.RUNNING,
                 at,
                 positions={span.place: span.start for span in definition.spans},
-                floors=self._lane_ends(),
+                floors=self._setting.lane_ends(),
             )
             details = {"options": definition.options.as_json()}
             entry = audit_entry(
@@ -167,7 +158,8 @@ class Replays:
                 progress.positions,
             )
             stored = StoredReplay(definition, progress)
-            return self._run(stored, journal, frozenset(), definition.by, stop, tell)
+            ended = self._setting.run(stored, journal, frozenset(), definition.by, stop, tell)
+            return Ended(definition, ended)
 
     def resume(
         self, name: str, stop: threading.Event, tell: Tell = lambda _: None, *, by: str = ""
@@ -188,7 +180,7 @@ class Replays:
         with ReplayJournal(self._kafka, self.group(name), name) as journal:
             # Again, now that nobody else can record anything.
             stored, _ = read_replay(self._kafka, self._topology, name)
-            copies = self._copies(stored)
+            copies = self._setting.copies(stored)
             actor, reason = by or user_name(), stored.definition.reason
             at, done = now_ms(), stored.progress.replayed
             progress = replace(stored.progress, phase=Phase.RUNNING, at=at)
@@ -201,7 +193,8 @@ class Replays:
                 progress.positions,
             )
             stored = replace(stored, progress=progress)
-            return self._run(stored, journal, copies, actor, stop, tell)
+            ended = self._setting.run(stored, journal, copies, actor, stop, tell)
+            return Ended(stored.definition, ended)
 
     def all(self) -> tuple[StoredReplay, ...]:
         """Give every replay that is kept, the newest first."""
@@ -237,69 +230,3 @@ class Replays:
     def group(self, name: str) -> str:
         """Name the consumer group, and the transactional id, of a replay."""
         return f"{self._topology.pipeline}.replay.{name}"
-
-    def _run(
-        self,
-        stored: StoredReplay,
-        journal: ReplayJournal,
-        copies: frozenset[Copy],
-        actor: str,
-        stop: threading.Event,
-        tell: Tell,
-    ) -> Ended:
-        options = stored.definition.options
-        snapshot = self._look(options)
-        with ExitStack() as stack:
-            marks = stack.enter_context(LiveMarks(self._kafka, self._topology.letters))
-            writer = LaneWriter(self._kafka, _partitions(snapshot), stored.progress.floors)
-            stack.callback(writer.close)
-            tools = Tools(
-                self._kafka,
-                self._topology,
-                LetterSelection(self._pipeline, options.wanted, marks),
-                marks,
-                self._check(options, snapshot),
-                writer,
-                journal,
-                self._lane_ends,
-                copies,
-                actor,
-            )
-            return Ended(stored.definition, ReplayRun(stored, tools).run(stop, tell))
-
-    def _look(self, options: ReplayOptions) -> Snapshot:
-        options.aim.check(self._pipeline)
-        for queue in options.wanted.queues:
-            if queue not in self._pipeline.queues:
-                raise SettingsError(
-                    f"pipeline {self._pipeline.name!r} declares no queue {queue!r} (declared: "
-                    f"{', '.join(self._pipeline.queues)})"
-                )
-        return self._cluster.snapshot(self._pipeline, _SEEN_ROLES)
-
-    def _spans(self, snapshot: Snapshot, selection: LetterSelection) -> list[LogSpan]:
-        topics = selection.topics()
-        for topic in topics:
-            require(snapshot, topic)
-        return [span for span in snapshot.of((Role.DEAD_LETTERS,)) if span.topic in topics]
-
-    def _check(self, options: ReplayOptions, snapshot: Snapshot) -> LetterCheck:
-        return LetterCheck(self._pipeline, self._kafka, options.aim, set(_partitions(snapshot)))
-
-    def _lane_ends(self) -> Mapping[Place, int]:
-        return {span.place: span.end for span in self._lane_spans()}
-
-    def _lane_spans(self) -> list[LogSpan]:
-        return self._cluster.snapshot(self._pipeline, (Role.LANE,)).of((Role.LANE,))
-
-    def _copies(self, stored: StoredReplay) -> frozenset[Copy]:
-        floors, name = stored.progress.floors, stored.definition.name
-        return written_since(self._kafka, self._lane_spans(), floors, name)
-
-
-def _partitions(snapshot: Snapshot) -> dict[str, int]:
-    """How many partitions each existing lane has."""
-    counts: dict[str, int] = {}
-    for span in snapshot.of((Role.LANE,)):
-        counts[span.topic] = counts.get(span.topic, 0) + 1
-    return counts

@@ -30,10 +30,11 @@ def bar(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    began, before = time.monotonic(), done.looked_at if done else 0
+    before = done.looked_at if done else 0
+    speed = _Speed(before)
 
     def tail(progress: "ReplayProgress") -> str:
-        return _tail(progress, total, progress.looked_at - before, time.monotonic() - began)
+        return _tail(progress, total, speed.of(progress.looked_at))
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -51,6 +52,23 @@ def bar(
         yield lambda p: shown.update(task, completed=p.looked_at, tail=tail(p))
 
 
+class _Speed:
+    """Letters a second since the replay was under way: opening it takes a moment."""
+
+    def __init__(self, before: int) -> None:
+        self._began = time.monotonic()
+        self._before = before
+        self._underway = False
+
+    def of(self, looked_at: int) -> float:
+        """Give the rate, now that so many were looked at."""
+        now = time.monotonic()
+        rate = (looked_at - self._before) / max(0.001, now - self._began)
+        if not self._underway:
+            self._began, self._before, self._underway = now, looked_at, True
+        return rate
+
+
 class _Lines:
     """A line now and then."""
 
@@ -63,8 +81,7 @@ class _Lines:
             print(line, file=sys.stderr, flush=True)
 
 
-def _tail(progress: "ReplayProgress", total: int, looked_at: int, seconds: float) -> str:
-    rate = looked_at / seconds if seconds > 0 else 0.0
+def _tail(progress: "ReplayProgress", total: int, rate: float) -> str:
     parts = [f"{rate:,.0f}/s"]
     left = total - progress.looked_at
     if rate and left > 0:

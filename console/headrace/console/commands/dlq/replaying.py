@@ -1,11 +1,6 @@
 """`headrace dlq replay`: dead letters go back to their lanes."""
 
 import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -14,17 +9,17 @@ from typer.core import TyperGroup
 from headrace.console import output
 from headrace.console.commands import views
 from headrace.console.commands.dlq import replay_display as display
+from headrace.console.commands.dlq import replay_following as following
+from headrace.console.commands.dlq.asking import By
 from headrace.console.commands.dlq.conditions import none_match, with_conditions
-from headrace.console.options import AppDir, Json, Reference, load, reference_and_rest
+from headrace.console.commands.dlq.stopping import INTERRUPTED, until_stopped
+from headrace.console.options import AppDir, Json, Reference, load
 
 if TYPE_CHECKING:
     from headrace.processors.repair.letter_filter import LetterFilter
     from headrace.processors.repair.replay_definition import ReplayOptions
-    from headrace.processors.repair.replay_status import ReplayStatus
     from headrace.processors.repair.replays import Ended, Replays
 
-INTERRUPTED: Final = 130
-NOT_OVER: Final = 3
 _RATE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:/(s|m|h))?")
 _SECONDS: Final = {None: 1, "s": 1, "m": 60, "h": 3600}
 _BEGIN: Final = "begin"
@@ -120,7 +115,7 @@ def begin(
         str | None,
         _chosen("NAME", "Go on with this replay, with what it began with: give nothing else."),
     ] = None,
-    by: Annotated[str, _chosen("NAME", "Who you are; the user's name when not given.")] = "",
+    by: By = None,
     why: Annotated[str, _chosen("TEXT", "Why, for the audit.")] = "",
     json: Json = False,
     app_dir: AppDir = None,
@@ -155,9 +150,9 @@ def begin(
             _try_dry(replays, options, json=json)
             return
         if resume is not None:
-            ended = _resume(replays, resume, by)
+            ended = _resume(replays, resume, by or "")
         else:
-            ended = _begin(replays, options, name, by, why, json=json)
+            ended = _begin(replays, options, name, by or "", why, json=json)
     _conclude(ended, json=json)
 
 
@@ -208,34 +203,14 @@ def _begin(
     if definition is None:
         raise none_match(options.wanted)
     output.progress(f"replay {definition.name}: {definition.matched:,} letters match")
-    with _stopping() as stop, display.bar(definition.matched) as show:
+    with until_stopped() as stop, display.bar(definition.matched) as show:
         return replays.begin(definition, stop, show)
 
 
 def _resume(replays: "Replays", name: str, by: str) -> "Ended":
     stored = replays.find(name)
-    with _stopping() as stop, display.bar(stored.definition.matched, stored.progress) as show:
+    with until_stopped() as stop, display.bar(stored.definition.matched, stored.progress) as show:
         return replays.resume(name, stop, show, by=by)
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Give what the first Ctrl-C or SIGTERM sets; the second one interrupts as usual."""
-    stop = threading.Event()
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        for each, handler in usual.items():
-            signal.signal(each, handler)
-
-    for number in usual:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
 
 
 def _conclude(ended: "Ended", *, json: bool) -> None:
@@ -249,88 +224,5 @@ def _conclude(ended: "Ended", *, json: bool) -> None:
         raise typer.Exit(1)
 
 
-@app.command("list")
-def list_replays(
-    reference: Reference = None, *, json: Json = False, app_dir: AppDir = None
-) -> None:
-    """List replays, those first that began last."""
-    from headrace.processors.repair.replays import Replays
-
-    found = Replays(load(reference, app_dir), views.kafka()).all()
-    if json:
-        output.print_json({"replays": [each.as_json() for each in found]})
-    elif found:
-        display.print_list(found)
-    else:
-        output.progress("no replays")
-
-
-@app.command()
-def status(
-    first: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PIPELINE",
-            help="The pipeline as module:attribute; leave it out when HEADRACE_PIPELINE is set.",
-            show_default=False,
-        ),
-    ] = None,
-    second: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The replay's name.", show_default=False)
-    ] = None,
-    *,
-    follow: Annotated[
-        bool,
-        typer.Option("--follow", "--watch", help="Go on until all of its jobs are over."),
-    ] = False,
-    every: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="With --follow: how often to look.")
-    ] = 1.0,
-    json: Json = False,
-    app_dir: AppDir = None,
-) -> None:
-    """Tell what became of a replay's jobs: how many succeeded, died again, or wait.
-
-    Exit code 0 when all of them succeeded, 1 when some ended otherwise, 3 when not all are over.
-    With --follow --json there is one JSON document in a line for each look.
-    """
-    from headrace.processors.repair.replays import Replays
-
-    reference, rest = reference_and_rest((first, second), 1)
-    if len(rest) != 1:
-        raise output.UsageError(f"give one name of a replay, got {' '.join(rest) or 'none'}")
-    pipeline = load(reference, app_dir)
-    with views.progress() as progress:
-        replays = Replays(pipeline, views.kafka(), progress)
-        found = replays.status(rest[0])
-    if follow:
-        found = _follow(replays, rest[0], every, json=json)
-    elif json:
-        output.print_json(found.as_json())
-    if not json:
-        display.print_status(found)
-    raise typer.Exit(_code(found))
-
-
-def _follow(replays: "Replays", name: str, every: float, *, json: bool) -> "ReplayStatus":
-    import time
-    from json import dumps
-
-    with replays.following(name) as reader, display.following(quiet=json) as show:
-        while True:
-            found = reader.read()
-            if json:
-                print(dumps(found.as_json(), ensure_ascii=False), flush=True)
-            show(found)
-            if found.is_over or (not found.waiting and found.is_abandoned(views.now())):
-                return found
-            try:
-                time.sleep(every)
-            except KeyboardInterrupt:
-                raise typer.Exit(INTERRUPTED) from None
-
-
-def _code(found: "ReplayStatus") -> int:
-    if not found.is_over:
-        return NOT_OVER
-    return 0 if found.succeeded == found.jobs else 1
+app.command("list")(following.list_replays)
+app.command()(following.status)

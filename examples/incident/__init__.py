@@ -1,0 +1,1 @@
+"""An incident and its repair: a bad deploy, thousands of dead letters, and the way out."""
