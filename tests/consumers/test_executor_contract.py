@@ -1,12 +1,14 @@
 """What every executor promises: one behavioural suite, run by all of them."""
 
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from headrace.consumers.executors import IsolatedExecutor, ProcessExecutor
 from headrace.consumers.outcomes import (
+    Cancelled,
     Failed,
     Interrupted,
     Rejected,
@@ -152,6 +154,30 @@ def test_a_job_over_its_time_is_timed_out_and_its_slot_works_again(bench: Bench)
     assert attempted.ended - attempted.started >= 300
     assert bench.result("double", number=4) == 8
     assert bench.reports.empty()
+
+
+def test_a_cancelled_attempt_ends_soon_is_reported_once_and_its_slot_works_again(
+    bench: Bench,
+) -> None:
+    for delay in (0.0, 0.3):
+        record = bench.start("wait", seconds=1.5)
+        threading.Event().wait(delay)  # at its very start, and in the middle of it
+        bench.executor.cancel(record)
+        bench.executor.cancel(record)
+        outcome = bench.report().outcome
+        # A thread can only be told: this one does not listen.
+        assert outcome == Cancelled() or "Thread" in type(bench.executor).__name__
+        assert bench.result("double", number=4) == 8
+    assert bench.reports.empty()
+
+
+def test_cancelling_what_has_ended_or_never_began_changes_nothing(bench: Bench) -> None:
+    ended = bench.start("nothing")
+    assert bench.report().outcome == Succeeded()
+    bench.executor.cancel(ended)
+    assert bench.result("double", number=2) == 4
+    bench.executor.start(ended)
+    assert bench.report().outcome == Succeeded()
 
 
 def test_jobs_run_side_by_side(bench: Bench) -> None:

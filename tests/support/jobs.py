@@ -160,6 +160,17 @@ def _gates(pipeline: Pipeline, withhold: set[str]) -> None:
             time.sleep(0.02)
         notes.note("done", tag, context.attempt)
 
+    @pipeline.job("heeds", retry=AGAIN_AT_ONCE)
+    def heeds(context: JobContext, journal: str, tag: str, raises: bool) -> None:
+        """Give up when told to, in one way or the other."""
+        notes = Journal(journal)
+        notes.note("start", tag, context.attempt)
+        while not context.cancelled:
+            time.sleep(0.02)
+        notes.note("gave up", tag, context.attempt)
+        if raises:
+            raise InterruptedError("told to")
+
     @pipeline.job("gate.process", queue="procs", retry=AGAIN_AT_ONCE)
     def gate_process(context: JobContext, journal: str, tag: str) -> None:
         gate_plain(context, journal, tag)

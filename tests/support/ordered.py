@@ -27,6 +27,17 @@ def make(name: str, partitions: int = 2, *, older: bool = False) -> Pipeline:
             raise ValueError(f"{tag} fails in attempt {context.attempt}")
         notes.note("done", tag, context.attempt)
 
+    @pipeline.job("patient", retry=Retry(max_attempts=3, base=timedelta(hours=1), jitter=0))
+    async def patient(context: JobContext, journal: str, tag: str, fail: int, gate: bool) -> None:
+        """Fail in the first attempts and wait for an hour; or run until the gate is open."""
+        notes = Journal(journal)
+        notes.note("start", tag, context.attempt)
+        if context.attempt <= fail:
+            raise ValueError(f"{tag} fails in attempt {context.attempt}")
+        while gate and not notes.gate.exists():  # noqa: ASYNC110 - another process may open it
+            await asyncio.sleep(0.02)
+        notes.note("done", tag, context.attempt)
+
     if older:
         return pipeline
 

@@ -1,5 +1,7 @@
 """Log lines of attempts that did not go well: whoever watches a worker should see them."""
 
+from typing import Final
+
 import structlog
 
 from headrace.consumers.settled import Settled
@@ -7,15 +9,16 @@ from headrace.schemas.headers import format_time
 from headrace.schemas.states import JobState
 
 _LOG = structlog.get_logger("headrace.jobs")
+_TOLD: Final = (JobState.RETRYING, JobState.DEAD, JobState.CANCELLED)
 
 
 def tell(settled: Settled) -> None:
-    """Say that an attempt failed and when the next one is due, or that the job is dead.
+    """Say that an attempt failed and when the next one is due, or that the job is over by that.
 
     What the handler asked for itself (`Snooze`) is told at debug.
     """
     transition = settled.transition
-    if transition is None or transition.state not in (JobState.RETRYING, JobState.DEAD):
+    if transition is None or transition.state not in _TOLD:
         return
     known = {
         "job": transition.job_id,
@@ -27,6 +30,9 @@ def tell(settled: Settled) -> None:
     }
     if transition.state == JobState.DEAD:
         _LOG.error("job is dead", reason=transition.reason, **known)
+    elif transition.state == JobState.CANCELLED:
+        known.pop("error")
+        _LOG.info("job is cancelled", reason=transition.reason, **known)
     elif transition.error_type is None:
         _LOG.debug("job waits", due=format_time(transition.due or 0), **known)
     else:

@@ -107,7 +107,7 @@ class Dispatch:
         """Take jobs in the order in which they were read."""
         entered: list[JobRecord] = []
         for given, owned in records:
-            record = _resumed(given, owned) if owned.standing.parked else given
+            record = resumed_head(given, owned) if owned.standing.parked else given
             if self._order is None or self._order.enter(record):
                 entered.append(record)
         if entered:
@@ -174,6 +174,24 @@ class Dispatch:
             counts.update({(topic, n): self._order.withdraw(drop, n) for n in numbers})
         return counts
 
+    def drop(self, wanted: Callable[[JobRecord], bool]) -> tuple[list[JobRecord], list[JobRecord]]:
+        """Take out what is not to be started at all.
+
+        Returns:
+            Those that `follow` must be told of once they are settled, and those of an ordered
+            queue that waited in line: nobody waits for these.
+        """
+        taken = [
+            *self._slots.drop(self.buffer, wanted),
+            *self._held.withdraw(wanted),
+            *self._suspects.withdraw(wanted),
+            *(record for owned in list(self._gates) for record in owned.drop(wanted)),
+        ]
+        if self._order is None:
+            return taken, []
+        in_line, heads = self._order.drop(wanted)
+        return taken + heads, in_line
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _go_on_in_order(self, order: LaneOrder) -> bool:
@@ -226,7 +244,7 @@ class Dispatch:
         return owned if owned is not None and owned.assignment is record.assignment else None
 
 
-def _resumed(record: JobRecord, owned: OwnedPartition) -> JobRecord:
+def resumed_head(record: JobRecord, owned: OwnedPartition) -> JobRecord:
     """A head that was parked goes on where it was, not where its record began."""
     parked = owned.standing.parked.get(record.offset)
     if parked is None:

@@ -18,6 +18,7 @@ from headrace.pipeline.telemetry.metric_list import (
     WAIT_BUCKETS,
 )
 from headrace.pipeline.telemetry.series import Histogram
+from headrace.schemas.states import JobState
 
 DEATHS = (PROCESS_DIED, WORKER_DIED)
 OTHER = "other"
@@ -95,7 +96,7 @@ class LaneFigures(MemberFigures):
         name = transition.job_type if transition.job_type in self.job_types else OTHER
         what = (name, transition.state)
         self.outcomes[what] = self.outcomes.get(what, 0) + 1
-        if transition.reason is not None:
+        if transition.reason is not None and transition.state == JobState.DEAD:
             self.dead[name, transition.reason] += 1
         if transition.error_type in DEATHS:
             self.process_deaths += 1
@@ -121,6 +122,8 @@ class SchedulerFigures(MemberFigures):
     """By the tier that was left."""
     refused: int = 0
     spilled: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    """By state: cancelled or expired while they waited."""
     held: int = 0
     held_bytes: int = 0
     lateness: Histogram = field(default_factory=lambda: Histogram(LATENESS_BUCKETS))

@@ -19,9 +19,11 @@ from headrace.consumers import attempt_log, execution
 from headrace.consumers.clock import now_ms
 from headrace.consumers.dedup import LaneDedup
 from headrace.consumers.dispatch import Dispatch
+from headrace.consumers.dropping import Dropping
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.isolation import Isolation
 from headrace.consumers.member import MakeConsumer, Member
+from headrace.consumers.orders import Orders
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere
 from headrace.consumers.owned import OwnedPartition, Place
 from headrace.consumers.partitions import Partitions
@@ -64,6 +66,8 @@ class LaneThread:
         slots: Where jobs wait for their turn and run.
         isolation: Where jobs run that may kill their process.
         figures: Where it is counted.
+        orders: Jobs that are not to be run.
+        cancel: Ends a running attempt.
         in_children: Whether its jobs run in child processes anyway.
         drain_budget: Seconds that a rebalance or a stop waits for running jobs.
         buffer_bytes: Bytes of records that may wait in memory, for a slot or to be handed over.
@@ -81,6 +85,8 @@ class LaneThread:
         isolation: Isolation,
         figures: LaneFigures,
         *,
+        orders: Orders,
+        cancel: Callable[[JobRecord], None],
         in_children: bool,
         drain_budget: float,
         buffer_bytes: int,
@@ -101,6 +107,7 @@ class LaneThread:
             partition_count=self._partition_count,
         )
         self.buffer: LaneBuffer = self.dispatch.buffer
+        self._dropping = Dropping(orders, self.dispatch, recorder, rules, cancel)
         self._make_consumer = make_consumer
         self._recorder = recorder
         self._slots = slots
@@ -166,12 +173,13 @@ class LaneThread:
         self._let_start_until(commits.trusted_until)
         if trusted:
             self._take_results()
+            self._dropping.step()
             self._announce()
         if self.dedup is not None:
             self._go_on_with_notes(self.dedup, trusted=trusted)
         self._recorder.step(trusted=trusted)
         if poll:
-            self.dispatch.take(self._admit(self._poll()))
+            self.dispatch.take(self._dropping.pass_on(self._admit(self._poll())))
         if trusted and self.dispatch.step():
             commits.soon()
         if self._results or self.waiting or not self._recorder.idle or self._noting:
@@ -235,7 +243,7 @@ class LaneThread:
             record, attempted = self._results.popleft()
             self._announced.discard((record.partition, record.offset))
             self.dispatch.ended(record)
-            settled = execution.settle(record, attempted, self.rules)
+            settled = execution.settle(record, self._dropping.judged(record, attempted), self.rules)
             match settled:
                 case Settled():
                     if self.dedup is None or not self.dedup.keeps_back(record, settled):

@@ -135,6 +135,17 @@ class Interrupted:
     """The worker stopped before the attempt ended: given back, not counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody ordered that the job be stopped, and the attempt came to no good end after that.
+
+    Attributes:
+        why: What the order says; empty while only the executor knows of it.
+    """
+
+    why: str = ""
+
+
 Outcome = (
     Succeeded
     | Failed
@@ -147,6 +158,7 @@ Outcome = (
     | UnknownToWorker
     | Unavailable
     | Interrupted
+    | Cancelled
 )
 
 
@@ -164,6 +176,7 @@ class Finish:
 
     state: JobState
     result: bytes | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

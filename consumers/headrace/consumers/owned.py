@@ -109,6 +109,14 @@ class OwnedPartition:
             return False
         return self.waiting <= self.window.width // 4
 
+    def drop(self, wanted: Callable[[JobRecord], bool]) -> list[JobRecord]:
+        """Take from the gate what is not to be started at all."""
+        taken = [record for record in self.gated if wanted(record)]
+        if taken:
+            self.gated = deque(record for record in self.gated if not wanted(record))
+            self.gated_bytes -= sum(record.size for record in taken)
+        return taken
+
     def withdraw(self) -> list[JobRecord]:
         """Take back everything that waits at the gate."""
         taken = list(self.gated)

@@ -51,6 +51,11 @@ class JobRecord(NamedTuple):
     """Seconds that one attempt may take."""
 
     @property
+    def place(self) -> tuple[Assignment, int]:
+        """What tells this record from every other one that this process ever had."""
+        return (self.assignment, self.offset)
+
+    @property
     def size(self) -> int:
         """Bytes of memory that holding it costs, roughly."""
         return len(self.payload) + len(self.key or b"") + 1_000

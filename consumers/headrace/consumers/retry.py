@@ -6,6 +6,7 @@ from datetime import timedelta
 from headrace.consumers.outcomes import (
     Attempted,
     Bury,
+    Cancelled,
     ComeBack,
     Decision,
     Died,
@@ -37,7 +38,7 @@ UNKNOWN_WAIT = timedelta(seconds=10)
 """How long a job of an unknown type waits before another worker may look at it."""
 
 
-def decide(  # noqa: PLR0911 - one return for each outcome of the closed set
+def decide(  # noqa: PLR0911, PLR0912 - one return for each outcome of the closed set
     job: JobHeaders,
     policy: Retry,
     attempted: Attempted,
@@ -83,6 +84,8 @@ def decide(  # noqa: PLR0911 - one return for each outcome of the closed set
             return HoldHere(error)
         case Interrupted():
             return GiveBack()
+        case Cancelled(why):
+            return Finish(JobState.CANCELLED, why=why)
 
 
 def _again_or_dead(

@@ -2,8 +2,9 @@
 
 The thread's turn:
 
-    take the broker's answers → record (hop, finish, commit) → release what is due → hop what has
-    waited its tier's time → spill when memory is short → poll until the next is due
+    take the broker's answers → record (hop, finish, commit) → drop what was cancelled → release what
+    is due → hop what has waited its tier's time → spill when memory is short → poll until the next
+    is due
 
 A record enters the largest tier that is not longer than its remaining wait, and hops on when that
 tier's time is over, until it is due within a minute and lies in `soon`, whose records are held in
@@ -27,6 +28,7 @@ from headrace.consumers.figures import SchedulerFigures
 from headrace.consumers.handover import HandOvers
 from headrace.consumers.member import Member
 from headrace.consumers.naming import process_name
+from headrace.consumers.orders_reader import OrdersReader
 from headrace.consumers.owned import Place
 from headrace.consumers.partitions import Partitions, Start
 from headrace.consumers.recording import Recorder
@@ -35,6 +37,8 @@ from headrace.consumers.releases import Releases
 from headrace.consumers.scheduler_clients import SchedulerClients
 from headrace.consumers.schedules.runner import ScheduleRunner
 from headrace.consumers.stray import Stray, read_delayed
+from headrace.consumers.sweeping import Sweeping
+from headrace.consumers.tiers_dropping import TiersDropping
 from headrace.consumers.tiers_in_hand import TiersInHand
 from headrace.consumers.transition_log import TransitionLog
 from headrace.pipeline.pipeline import Pipeline
@@ -91,8 +95,8 @@ class Scheduler:
         self._recorder = Recorder(
             self.partitions,
             HandOvers(lambda: clients.transactional(transactional_id)),
-            # Nothing but dead letters is told here, and each within its hand-over.
-            TransitionLog(producer, topology.events),
+            # What is dropped here is told so; dead letters are told of within their hand-overs.
+            TransitionLog(producer, topology.events, several_lanes=True),
             topology.events,
             self.figures,
             "the delay tiers",
@@ -104,6 +108,11 @@ class Scheduler:
         self.figures.schedules = self._schedules.figures
         memory = self.options.settings.scheduler_memory_bytes
         self._in_hand = TiersInHand(topology.tier(SOON), memory)
+        self.orders = OrdersReader(self.options.kafka, topology.control, keep_past=True)
+        self._dropping = TiersDropping(
+            self.orders.orders, self._in_hand, self._recorder, self.name, self.figures
+        )
+        self._sweeping = Sweeping(self.orders.orders, producer, topology.control)
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -111,6 +120,8 @@ class Scheduler:
         """Work until `stop` is called. Gives the exit code: 0 after a stop, 1 after a failure."""
         _LOG.info("scheduler started", scheduler=self.name, tiers=[tier.name for tier in TIERS])
         try:
+            self.orders.start()
+            self.orders.await_caught_up(self.stopping)
             member = self._join()
             self._schedules.start()
             try:
@@ -123,6 +134,8 @@ class Scheduler:
             _LOG.exception("the scheduler stopped")
             self.failure = error
             return 1
+        finally:
+            self.orders.stop()
         _LOG.info("scheduler stopped", scheduler=self.name)
         return 0
 
@@ -168,16 +181,21 @@ class Scheduler:
         self._releases.take_answers()
         self._recorder.step()
         now = time.time_ns() // 1_000_000  # rounded down: never early
-        self._releases.release(self._in_hand.take_due(now, _BATCH))
+        self._dropping.step(now)
+        due = self._in_hand.take_due(now, _BATCH)
+        self._releases.release(self._dropping.pass_on(due, now))
         self._hop_what_has_waited(now)
         self._spill_if_short(now)
         self._pause_and_resume(member)
         self._take_in(member, member.poll(self._wait(), _POLL))
         self._schedules.follow(self.partitions.owned.get((self._topology.tier(SOON), 0)))
+        if (self._topology.tier(SOON), 0) in self.partitions.owned:
+            self._sweeping.step()
         self.figures.held, self.figures.held_bytes = len(self._in_hand), self._in_hand.bytes
 
     def _hop_what_has_waited(self, now: int) -> None:
-        for record in self._in_hand.take_waited(now, _BATCH):
+        waited = self._in_hand.take_waited(now, _BATCH)
+        for record in self._dropping.pass_on(waited, now):
             self._recorder.add(hops.hop(record, hops.next_tier(record, now), self._topology, now))
             self.figures.hopped[record.tier.name] += 1
 
@@ -232,5 +250,5 @@ class Scheduler:
         record = read_delayed(message, assignment, tier, self._lanes, now_ms())
         if isinstance(record, Stray):
             self._recorder.add(record.settled(self._topology, self.name))
-        else:
+        elif self._dropping.pass_on((record,), now_ms()):
             self._in_hand.take_in(record)

@@ -35,10 +35,12 @@ def settled(
     """Put a decision into effect: the transition to publish, and the record to hand over."""
     handover = None
     match decision:
-        case Finish(state, result):
+        case Finish(state, result, why):
             transition = transition_of(
                 record.headers, record, state, rules, now, attempted=attempted, result=result
             )
+            if why is not None:
+                transition = transition._replace(reason=why)
         case ComeBack():
             transition, handover = _come_back(record, decision, rules, now)
         case Bury(reason, error):

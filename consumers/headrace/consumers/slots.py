@@ -99,6 +99,14 @@ class Slots:
             buffer.bytes = sum(record.size for record in kept)
             return taken
 
+    def drop(self, buffer: LaneBuffer, wanted: Callable[[JobRecord], bool]) -> list[JobRecord]:
+        """Take out jobs that are not to be started at all, while their partition goes on."""
+        with self._lock:
+            taken = self.withdraw(buffer, wanted)
+            for record in taken:
+                record.assignment.started += 1  # it waits for no slot any more
+            return taken
+
     def pause(self) -> None:
         """Start nothing until `resume`; running jobs are not touched."""
         with self._lock:

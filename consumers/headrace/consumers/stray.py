@@ -137,6 +137,33 @@ def _error(name: str, text: str) -> ErrorInfo:
     return ErrorInfo((), name, text[: headers.MAX_MESSAGE].encode(errors="replace").decode())
 
 
+def dropped(record: DelayedRecord, state: JobState, why: str | None, scheduler: str) -> Settled:
+    """Finish a job that is not to be waited for any more: nothing of it goes anywhere."""
+    job = record.job
+    told = Transition(
+        job_id=job.job_id,
+        job_type=job.job_type,
+        state=state.value,
+        lane=job.lane,
+        partition=NOWHERE,
+        offset=NOWHERE,
+        attempt=job.attempt,
+        step=job.step,
+        generation=job.generation,
+        time=now_ms(),
+        created=job.created,
+        worker=scheduler,
+        tenant=job.tenant,
+        key=_key_text(record.key, job),
+        reason=why,
+    )
+    return Settled(record.assignment, record.offset, told)
+
+
+def _key_text(key: bytes | None, job: JobHeaders) -> str | None:
+    return key.decode(errors="replace") if key and key != job.job_id.encode() else None
+
+
 def _told(
     job: JobHeaders,
     key: bytes | None,
@@ -160,7 +187,7 @@ def _told(
         created=job.created,
         worker=at.worker,
         tenant=job.tenant,
-        key=key.decode(errors="replace") if key and key != job.job_id.encode() else None,
+        key=_key_text(key, job),
         reason=reason.value,
         error_type=error.type,
         error_message=error.message,

@@ -6,7 +6,7 @@ waits the same time, so the head is always the next to move on. Both are bounded
 heap by giving back what is due last, the heads by not being read further.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from headrace.consumers.hops import SPILL_TIER
 from headrace.consumers.owned import Place
@@ -66,6 +66,11 @@ class TiersInHand:
     def take_waited(self, now: int, most: int) -> list[DelayedRecord]:
         """Take those whose tier's time is over, up to `most` of each partition: they move on."""
         return [record for hand in self._hands.values() for record in hand.take_over(now, most)]
+
+    def drop(self, wanted: Callable[[DelayedRecord], bool]) -> list[DelayedRecord]:
+        """Take out what is not to be waited for any more; `wanted` is asked once for each."""
+        of_hands = (hand.drop(wanted) for hand in self._hands.values())
+        return [*self._heap.drop(wanted), *(record for taken in of_hands for record in taken)]
 
     def take_spilled(self, now: int, *, ledger_full: bool) -> list[DelayedRecord]:
         """Take what is due last when memory is short: it waits in a timed tier meanwhile.

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import structlog
@@ -29,11 +29,17 @@ class TransitionLog:
 
     A job is done only when its transition is stored: `acknowledged` gives back what may be
     finished in the ledgers. What was refused is published again.
+
+    Args:
+        producer: Shared with others of the process.
+        topic: The events topic.
+        several_lanes: Whether transitions of more than one lane are added: a record is of one.
     """
 
-    def __init__(self, producer: Producer, topic: str) -> None:
+    def __init__(self, producer: Producer, topic: str, *, several_lanes: bool = False) -> None:
         self._producer = producer
         self._topic = topic
+        self._several_lanes = several_lanes
         self._pending: deque[Settled] = deque()
         self._answers: deque[tuple[Sequence[Settled], KafkaError | None]] = deque()
         self.unanswered = 0
@@ -67,6 +73,8 @@ class TransitionLog:
         most = MAX_BATCH
         while self._pending:
             size = min(len(self._pending), most)
+            if self._several_lanes:
+                size = self._run_of_one_lane(size)
             batch = [self._pending.popleft() for _ in range(size)]
             payload = _encode(batch)
             if len(payload) > MAX_BYTES and size > 1:
@@ -79,6 +87,11 @@ class TransitionLog:
                 self._pending.extendleft(reversed(batch))
                 return
             self.unanswered += 1
+
+    def _run_of_one_lane(self, most: int) -> int:
+        """Count the transitions at the head that may go into one record."""
+        lanes = (each.transition.lane for each in islice(self._pending, most) if each.transition)
+        return len(list(next(groupby(lanes))[1]))
 
     def acknowledged(self) -> Sequence[Settled]:
         """Give what the broker has stored since the last call."""

@@ -2,6 +2,7 @@
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -90,6 +91,16 @@ class DueHeap:
         self.bytes -= sum(record.size for record in taken)
         return [record for record in taken if not record.assignment.closed]
 
+    def drop(self, wanted: Callable[[DelayedRecord], bool]) -> list[DelayedRecord]:
+        """Take out what is not to be waited for any more."""
+        entries = [entry for entry in self._heap if wanted(entry[2])]
+        if entries:
+            gone = {entry[1] for entry in entries}
+            self._heap = [entry for entry in self._heap if entry[1] not in gone]
+            heapq.heapify(self._heap)
+            self.bytes -= sum(entry[2].size for entry in entries)
+        return [record for _, _, record in entries if not record.assignment.closed]
+
     def drop_closed(self) -> None:
         """Forget the records of closed assignments."""
         self._heap = [entry for entry in self._heap if not entry[2].assignment.closed]
@@ -118,6 +129,15 @@ class InHand:
         if len(self.records) >= (_ENOUGH // 2 if paused else _ENOUGH):
             return True
         return self.bytes > _ENOUGH_BYTES * (RESUME_SHARE if paused else 1.0)
+
+    def drop(self, wanted: Callable[[DelayedRecord], bool]) -> list[DelayedRecord]:
+        """Take out what is not to be waited for any more."""
+        taken = [record for record in self.records if wanted(record)]
+        if taken:
+            gone = {record.offset for record in taken}
+            self.records = deque(each for each in self.records if each.offset not in gone)
+            self.bytes -= sum(record.size for record in taken)
+        return taken
 
     def take_over(self, now: int, most: int) -> list[DelayedRecord]:
         """Take up to `most` records whose wait in this tier is over."""

@@ -26,6 +26,7 @@ from headrace.consumers.handover import HandOvers
 from headrace.consumers.isolation import Isolation
 from headrace.consumers.lane import LaneThread
 from headrace.consumers.naming import process_name
+from headrace.consumers.orders_reader import OrdersReader
 from headrace.consumers.outcomes import Attempted
 from headrace.consumers.partitions import Partitions, Start
 from headrace.consumers.recent import READ_BACK
@@ -115,6 +116,7 @@ class Worker:
             self.options.settings.worker_max_result_bytes,
             submitter=self.submitter,
         )
+        self.orders = OrdersReader(self.options.kafka, pipeline.topology.control)
         self._executors: dict[str, Executor] = {}
         self.shared = Slots(concurrency, self._start_shared)
         self.processes = Slots(min(concurrency, os.cpu_count() or 1), self._start_process)
@@ -152,7 +154,9 @@ class Worker:
         self.stopping.set()
 
     def _open(self) -> None:
+        self.orders.start()
         self._open_executors()
+        self.orders.await_caught_up(self.stopping)
         for lane in self.lanes.values():
             lane.thread.start()
         _LOG.info(
@@ -195,6 +199,7 @@ class Worker:
                 lane.thread.join(timeout=_CHECK_INTERVAL)
                 for executor in self._executors.values():
                     executor.check()
+        self.orders.stop()
         for executor in self._executors.values():
             executor.stop(at_once=any(lane.thread.is_alive() for lane in self.lanes.values()))
         self._producer.flush(5)
@@ -245,6 +250,8 @@ class Worker:
             slots,
             self._isolation,
             figures,
+            orders=self.orders.orders,
+            cancel=self._cancel,
             in_children=in_children,
             drain_budget=self._drain_budget,
             buffer_bytes=settings.worker_buffer_bytes,
@@ -294,6 +301,10 @@ class Worker:
 
     def _start_isolated(self, record: JobRecord) -> None:
         self._executors["isolated"].start(record)
+
+    def _cancel(self, record: JobRecord) -> None:
+        for executor in self._executors.values():
+            executor.cancel(record)
 
     def _report_isolated(self, record: JobRecord, attempted: Attempted) -> None:
         self._by_topic[record.assignment.topic].report_isolated(record, attempted)

@@ -50,6 +50,9 @@ def register(metrics: Metrics, worker: Worker) -> None:
     metrics.register_collector(Metric.RETRIES_PUT_OFF, lambda: _put_off(lanes))
     metrics.register_collector(Metric.TRANSITIONS, lambda: _transitions(lanes))
     metrics.register_collector(Metric.LOST_THREADS, lambda: {(): worker.lost_threads_ever})
+    orders = worker.orders
+    metrics.register_collector(Metric.ORDERS, lambda: {(): len(orders.orders)})
+    metrics.register_collector(Metric.ORDERS_READABLE, lambda: {(): float(orders.is_well)})
     deaths = Metric.PROCESS_DEATHS
     metrics.register_collector(deaths, lambda: {(): sum(_deaths(lane) for lane in lanes)})
     metrics.register_histograms(Metric.JOB_DURATION, lambda: _durations(lanes))
@@ -89,6 +92,7 @@ def register_scheduler(metrics: Metrics, figures: SchedulerFigures) -> None:
     metrics.register_collector(Metric.HELD_BYTES, lambda: {(): figures.held_bytes})
     metrics.register_collector(Metric.SPILLED, lambda: {(): figures.spilled})
     metrics.register_collector(Metric.RELEASED, lambda: _by_name(figures.released))
+    metrics.register_collector(Metric.DROPPED, lambda: _by_name(figures.dropped))
     metrics.register_collector(Metric.HOPPED, lambda: _by_name(figures.hopped))
     metrics.register_histograms(Metric.LATENESS, lambda: {(): figures.lateness})
     register_schedules(metrics, figures.schedules)

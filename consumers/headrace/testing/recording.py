@@ -63,6 +63,8 @@ class RecordingProducer:
         tenant: str | None = None,
         dedup_key: str | None = None,
         expires: timedelta | datetime | None = None,
+        supersedes: str | None = None,
+        debounce: timedelta | None = None,
     ) -> Receipt:
         """Record one job; arguments, options and errors are those of `Producer.submit`.
 
@@ -71,7 +73,9 @@ class RecordingProducer:
             UnknownJobTypeError: The pipeline does not declare the type.
             SubmitError: An option is wrong.
         """
-        options = SubmitOptions(priority, delay, at, key, tenant, dedup_key, expires)
+        options = SubmitOptions(
+            priority, delay, at, key, tenant, dedup_key, expires, supersedes, debounce
+        )
         return self._record(self._named(job, arguments), options)
 
     def submit_many(
@@ -169,6 +173,7 @@ class RecordingProducer:
         return job
 
     def _record(self, job: Job[Any], options: SubmitOptions) -> Receipt:
+        options.check()
         now = time.time_ns() // 1_000_000
         queue = self.pipeline.queues[job.policy.queue]
         lane = lane_for(self.pipeline.name, queue, job.policy, options.priority)

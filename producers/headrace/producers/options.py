@@ -34,11 +34,37 @@ class SubmitOptions:
     tenant: str | None = None
     dedup_key: str | None = None
     expires: timedelta | datetime | None = None
+    supersedes: str | None = None
+    debounce: timedelta | None = None
     fired: Fired | None = None
 
     def created(self, now: int) -> int:
         """When the job came to be, in epoch milliseconds: now, or at its schedule's fire."""
         return now if self.fired is None else self.fired.at
+
+    def check(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            SubmitError: `debounce` without a key or with another wait, an empty key, or one of
+                each kind: `dedup_key` keeps the first job, `supersedes` the last.
+        """
+        if self.supersedes == "":
+            raise SubmitError("supersedes='' would replace every such job: give a key")
+        if self.supersedes is not None and self.dedup_key is not None:
+            raise SubmitError(
+                f"dedup_key={self.dedup_key!r} keeps the first job of a key, "
+                f"supersedes={self.supersedes!r} the last one: give one of them; nothing was sent"
+            )
+        if self.debounce is None:
+            return
+        if self.supersedes is None:
+            raise SubmitError(
+                f"debounce={self.debounce} needs supersedes=…, the key whose jobs replace each "
+                "other; nothing was sent"
+            )
+        if self.delay is not None or self.at is not None:
+            raise SubmitError(f"debounce={self.debounce} is a delay itself: leave delay and at out")
 
     def due(self, now: int) -> int | None:
         """When the job may start, in epoch milliseconds; None for at once.
@@ -50,6 +76,8 @@ class SubmitOptions:
             return self.fired.due
         if self.delay is not None and self.at is not None:
             raise SubmitError(f"give delay={self.delay} or at={self.at}, not both")
+        if self.debounce is not None:
+            return _later(now, self.debounce, "debounce")
         if self.delay is not None:
             return _later(now, self.delay, "delay") if self.delay else None
         if self.at is not None:
@@ -103,7 +131,7 @@ def lane_for(pipeline: str, queue: Queue, policy: JobPolicy, priority: str | Non
 
 
 def _later(now: int, wait: timedelta, name: str) -> int:
-    if wait < timedelta() or (name == "expires" and not wait):
+    if wait < timedelta() or (name != "delay" and not wait):
         raise SubmitError(f"{name}={wait} is not in the future: nothing was sent")
     if wait > MAX_DELAY:
         raise SubmitError(f"{name}={wait} is more than a hundred years: nothing was sent")

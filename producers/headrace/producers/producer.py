@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException, Message
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.job import Job
 from headrace.pipeline.kafka import make_producer
+from headrace.pipeline.orders import supersede_record
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.schedules.schedule import Schedule
@@ -24,6 +25,7 @@ from headrace.producers.errors import DeliveryError, PayloadTooLargeError, Submi
 from headrace.producers.options import Fired, SubmitOptions, lane_for
 from headrace.producers.preparation import Preparation
 from headrace.producers.receipt import Answers, Counts, Receipt
+from headrace.producers.superseding import Superseding
 from headrace.schemas import headers
 from headrace.schemas.ids import dedup_job_id, new_job_id
 
@@ -65,6 +67,7 @@ class Producer:
         self._settings = settings or load(ProducerSettings)
         self._answers = Answers(on_error)
         self._client = make_producer(kafka, self._settings)
+        self._superseding = Superseding(self._client)
         self._preparation = Preparation(pipeline, kafka, self._settings)
         self._templates: dict[tuple[str, str], tuple[tuple[str, bytes | None], ...]] = {}
         self._metrics = metrics
@@ -87,6 +90,8 @@ class Producer:
         tenant: str | None = None,
         dedup_key: str | None = None,
         expires: timedelta | datetime | None = None,
+        supersedes: str | None = None,
+        debounce: timedelta | None = None,
     ) -> Receipt:
         """Publish one job.
 
@@ -103,6 +108,11 @@ class Producer:
             dedup_key: The same key gives the same job id, and while the first job of it is live,
                 or within the queue's `dedup_window`, others end as duplicates and are not run.
             expires: After this (or after that moment) the job is dropped, not started.
+            supersedes: A key: jobs of this type that were submitted with the same key before, and
+                have not started, are dropped as cancelled. The receipt is confirmed when Kafka has
+                the job and the order to drop them.
+            debounce: With `supersedes`: wait so long for a newer job of the key before starting
+                this one; so of many in a row the last one runs, once they pause.
 
         Raises:
             ArgumentError: An argument is missing, unknown or of a wrong type.
@@ -111,7 +121,9 @@ class Producer:
             PayloadTooLargeError: The record would not fit the lane.
             TopicError: A topic is missing.
         """
-        options = SubmitOptions(priority, delay, at, key, tenant, dedup_key, expires)
+        options = SubmitOptions(
+            priority, delay, at, key, tenant, dedup_key, expires, supersedes, debounce
+        )
         return self._send(self._named(job, arguments), options)
 
     def submit_many(
@@ -184,7 +196,10 @@ class Producer:
             DeliveryError: Some were not delivered, and no receipt has told it yet; once for each.
             TimeoutError: Some are still being sent.
         """
-        left = self._client.flush(-1 if timeout is None else timeout)
+        seconds = -1 if timeout is None else timeout
+        left = self._client.flush(seconds)
+        if self._superseding.retry():
+            left = self._client.flush(seconds)
         self._answers.raise_untold()
         if left:
             raise TimeoutError(f"{left} jobs are not yet acknowledged after {timeout} s")
@@ -226,10 +241,11 @@ class Producer:
     def _send(self, job: Job[Any], options: SubmitOptions) -> Receipt:
         if self._closed.is_set():
             raise SubmitError(f"this producer is closed; job {job.job_type} was not sent")
+        options.check()
         now = -(-time.time_ns() // 1_000_000)  # rounded up: a delay is never cut
         queue = self.pipeline.queues[job.policy.queue]
         lane = lane_for(self.pipeline.name, queue, job.policy, options.priority)
-        created, due = options.created(now), options.due(now)
+        created, due = self._created(job, options, now), options.due(now)
         payload = job.codec.encode(job.arguments)
         try:
             job_id = self._job_id(job, options)
@@ -237,15 +253,26 @@ class Producer:
             record_headers = self._headers(job, lane, job_id, created, due, options)
         except UnicodeEncodeError as error:
             raise SubmitError(
-                f"key, tenant or dedup_key is no Unicode text that can be written ({error}); "
+                f"key, tenant, dedup_key or supersedes is no Unicode text that can be written ({error}); "
                 "nothing was sent"
             ) from error
         self._preparation.ensure(lane, job)
         self._check_size(job, lane, payload, key, record_headers)
         topic = self._topic(lane, None if options.fired else due, now)
         receipt = Receipt(job_id, topic, self._answers, self._counts_of(job, lane))
-        self._produce(topic, payload, key, record_headers, receipt.delivered)
+        on_delivery: Callable[[Any, Message], None] = receipt.delivered
+        if options.supersedes is not None:
+            order = supersede_record(
+                self.pipeline.topology, job.job_type, options.supersedes, job_id, created, now, due
+            )
+            on_delivery = self._superseding.then(receipt, order)
+        self._produce(topic, payload, key, record_headers, on_delivery)
         return receipt
+
+    def _created(self, job: Job[Any], options: SubmitOptions, now: int) -> int:
+        if options.supersedes is None:
+            return options.created(now)
+        return self._superseding.created(job.job_type, options.supersedes, now)
 
     def _counts_of(self, job: Job[Any], lane: Lane) -> Counts | None:
         if self._metrics is None:
@@ -291,6 +318,8 @@ class Producer:
             made.append((headers.TENANT, options.tenant.encode()))
         if options.dedup_key is not None:
             made.append((headers.DEDUP, options.dedup_key.encode()))
+        if options.supersedes is not None:
+            made.append((headers.SUPERSEDES, options.supersedes.encode()))
         if options.fired is not None:
             made.append((headers.SCHEDULE, options.fired.schedule.encode()))
         expiry = options.expiry(created)
@@ -359,3 +388,4 @@ class Producer:
     def _poll(self) -> None:
         while not self._closed.is_set():
             self._client.poll(0.1)
+            self._superseding.retry()

@@ -122,10 +122,21 @@ class Receipt:
                 (self.job_id,),
                 1,
             )
-            # Kept before anybody can be told of it, so that it is told once.
-            self._answers.keep(self, failure)
-            self._error = failure
-            self._answers.report(failure)
+            self._keep(failure)
+        self._notify()
+
+    def fail(self, failure: DeliveryError) -> None:
+        """Take a failure that is not the job record's own. Called by the Kafka client."""
+        self._keep(failure)
+        self._notify()
+
+    def _keep(self, failure: DeliveryError) -> None:
+        # Kept before anybody can be told of it, so that it is told once.
+        self._answers.keep(self, failure)
+        self._error = failure
+        self._answers.report(failure)
+
+    def _notify(self) -> None:
         if self._answers.waiting or self._waiters:
             self._answers.notify(self._waiters)
 

@@ -38,6 +38,8 @@ LANE: Final = "headrace-lane"
 DEDUP: Final = "headrace-dedup"
 """Present when the id was derived from a `dedup_key`, which is its value. Submissions of one id are told
 apart by their `ce_time`, so a foreign producer must give each its own."""
+SUPERSEDES: Final = "headrace-supersedes"
+"""The newest job of a type with this key replaces the older ones that have not started."""
 SCHEDULE: Final = "headrace-schedule"
 """The name of the schedule whose fire submitted the job. For tools: the engine passes it on."""
 HOPPED: Final = "headrace-hopped"
@@ -84,8 +86,8 @@ DEAD_LETTER: Final = frozenset(
 _OWN: Final = frozenset(
     {
         SPEC_VERSION, ID, TYPE, SOURCE, TIME, TENANT, EXPIRY, CONTENT_TYPE, ATTEMPT, STEP,
-        GENERATION, DUE, LANE, DEDUP, HOPPED, HISTORY, REASON, DIED, ERROR_TYPE, ERROR_MESSAGE, TRACEBACK,
-        ORIGIN, WORKER, APPENDED,
+        GENERATION, DUE, LANE, DEDUP, SUPERSEDES, HOPPED, HISTORY, REASON, DIED, ERROR_TYPE,
+        ERROR_MESSAGE, TRACEBACK, ORIGIN, WORKER, APPENDED,
     }
 )  # fmt: skip
 
@@ -146,6 +148,7 @@ class JobHeaders(NamedTuple):
     history: tuple[PastAttempt, ...] = ()
     content_type: str = AVRO
     extra: tuple[tuple[str, bytes | None], ...] = ()
+    supersedes: str | None = None
 
     def next_step(
         self, *, due: int | None, attempt: int | None = None, past: PastAttempt | None = None
@@ -178,6 +181,8 @@ class JobHeaders(NamedTuple):
             encoded.append((DUE, b"%d" % self.due))
         if self.dedup_key is not None:
             encoded.append((DEDUP, self.dedup_key.encode()))
+        if self.supersedes is not None:
+            encoded.append((SUPERSEDES, self.supersedes.encode()))
         if self.history:
             text = json.dumps([past.as_json() for past in self.history], ensure_ascii=False)
             encoded.append((HISTORY, text.encode()))
@@ -232,7 +237,7 @@ def _read(
     get = found.get
     time, expiry, due = get(TIME), get(EXPIRY), get(DUE)
     source_, origin, content_type = get(SOURCE), get(LANE), get(CONTENT_TYPE)
-    tenant, dedup = get(TENANT), get(DEDUP)
+    tenant, dedup, supersedes = get(TENANT), get(DEDUP), get(SUPERSEDES)
     return JobHeaders(
         job_id,
         job_type,
@@ -251,6 +256,7 @@ def _read(
         ()
         if found.keys() <= _OWN
         else tuple(each for each in found.items() if each[0] not in _OWN),
+        None if supersedes is None else supersedes.decode(),
     )
 
 

@@ -16,6 +16,7 @@ from headrace.consumers.handover import HandOvers
 from headrace.consumers.isolation import Isolation
 from headrace.consumers.lane import LaneThread
 from headrace.consumers.member import Member
+from headrace.consumers.orders import Orders
 from headrace.consumers.outcomes import Attempted, Died
 from headrace.consumers.partitions import Partitions
 from headrace.consumers.recent import READ_BACK
@@ -165,6 +166,8 @@ class WorkerProcess(_Mortal):
             slots,
             isolation,
             figures,
+            orders=Orders(),
+            cancel=lambda _: None,
             in_children=False,
             drain_budget=DRAIN_BUDGET,
             buffer_bytes=10_000_000,

@@ -70,6 +70,21 @@ Expires = Annotated[
         show_default=False,
     ),
 ]
+Supersedes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Older jobs of this type and key that have not started are dropped.",
+    ),
+]
+Debounce = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=duration,
+        metavar="DURATION",
+        help="With --supersedes: start only when no newer one has come for so long.",
+    ),
+]
 Timeout = Annotated[
     str, typer.Option(metavar="DURATION", help="How long Kafka may take to store the job.")
 ]
@@ -87,6 +102,8 @@ def submit(
     tenant: Tenant = None,
     dedup_key: DedupKey = None,
     expires: Expires = None,
+    supersedes: Supersedes = None,
+    debounce: Debounce = None,
     timeout: Timeout = "10s",
     json: Json = False,
     app_dir: AppDir = None,
@@ -106,13 +123,16 @@ def submit(
         "tenant": tenant,
         "dedup_key": dedup_key,
         "expires": expires,
+        "supersedes": supersedes,
+        "debounce": debounce,
     }
     sent = _send(pipeline, rest[0], _text(rest), duration(timeout), options)
     if json:
         output.print_json(sent)
         return
     where = f"{sent['topic']}, partition {sent['partition']}, offset {sent['offset']}"
-    waits = at if at is not None else (f"in {output.shown_duration(delay)}" if delay else None)
+    wait = delay or debounce
+    waits = at if at is not None else (f"in {output.shown_duration(wait)}" if wait else None)
     output.facts((("job", sent["job_id"]), ("lies on", where), ("due", waits)))
 
 

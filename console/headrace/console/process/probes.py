@@ -7,6 +7,7 @@ from typing import Protocol
 
 from headrace.console.process.part import Part, Service
 from headrace.consumers.figures import MemberFigures
+from headrace.consumers.orders_reader import OrdersReader
 from headrace.pipeline.telemetry.health import CheckResult
 
 
@@ -39,6 +40,12 @@ def lives(part: Part[Member], silent: timedelta) -> CheckResult:
         if figures.last_poll and now - figures.last_poll > silent.total_seconds()
     ]
     return CheckResult(ok=not stuck, detail="; ".join(stuck))
+
+
+def follows_orders(reader: OrdersReader) -> CheckResult:
+    """Fail while orders to cancel or supersede jobs are not seen; work goes on all the same."""
+    detail = reader.trouble or ("" if reader.caught_up else "the control topic is being read")
+    return CheckResult(ok=reader.is_well, detail=detail)
 
 
 def is_ready(part: Part[Member]) -> CheckResult:

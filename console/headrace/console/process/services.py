@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from headrace.console.process.probes import follows_orders
 from headrace.consumers import worker_metrics
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.scheduler import Scheduler, SchedulerOptions
@@ -38,6 +39,7 @@ class WorkerService:
         )
         self._worker = Worker(process.pipeline, lanes, concurrency=concurrency, options=options)
         worker_metrics.register(process.metrics, self._worker)
+        process.health.add("worker's orders", lambda: follows_orders(self._worker.orders))
         self._reporter = FiguresReporter(
             worker_metrics.WorkerTotals(self._worker),
             process.log.log_metrics_interval,
@@ -87,6 +89,7 @@ class SchedulerService:
         self._scheduler = Scheduler(process.pipeline, options)
         self._group = process.pipeline.topology.scheduler_group
         worker_metrics.register_scheduler(process.metrics, self._scheduler.figures)
+        process.health.add("scheduler's orders", lambda: follows_orders(self._scheduler.orders))
 
     @property
     def failure(self) -> BaseException | None:

@@ -16,6 +16,7 @@ from headrace.consumers.executors.contract import Report, call_of
 from headrace.consumers.lifespans import enter_lifespan
 from headrace.consumers.outcomes import (
     Attempted,
+    Cancelled,
     Failed,
     Interrupted,
     Outcome,
@@ -49,11 +50,24 @@ class _Running:
     deadline: float
     context: JobContext | None = None
     over_time: bool = False
+    begun: bool = False
+    """Whether the task has taken its first step: before that, cancelling it would leave no word."""
+    cancelled: bool = False
     task: "asyncio.Task[None] | None" = None
 
     def watch(self, context: JobContext) -> None:
         """Note the context, to tell its handler when to give up."""
         self.context = context
+
+    @property
+    def told(self) -> bool:
+        """Whether the task was cancelled already: a second time would cut off its cleaning up."""
+        return self.over_time or self.cancelled
+
+    @property
+    def forced(self) -> Outcome:
+        """What to report of an attempt that does not end when it is cancelled."""
+        return Cancelled() if self.cancelled else TimedOut(self.record.timeout)
 
 
 class AsyncExecutor:
@@ -121,19 +135,23 @@ class AsyncExecutor:
         with contextlib.suppress(RuntimeError):  # the loop has been closed by `stop`
             wake(self._take_in)
 
+    def cancel(self, record: JobRecord) -> None:
+        """Cancel the attempt's task; it has the same grace as one that is over its time."""
+        with contextlib.suppress(RuntimeError):  # the loop has been closed by `stop`
+            self._loop.call_soon_threadsafe(self._cancel, record)
+
     def check(self) -> None:
         """Report jobs that live on long after their time; the loop itself cancels the others."""
         late = time.monotonic() - self._grace
         for task, running in list(self._running.items()):
             if running.deadline < late and self._claim(task):
                 _LOG.error(
-                    "a job is over its time and does not end when cancelled: it swallows its "
+                    "a job is to end and does not when it is cancelled: it swallows its "
                     "cancellation, or blocks the event loop and every job on it",
                     job=running.record.headers.job_id,
                     type=running.record.headers.job_type,
                 )
-                outcome = TimedOut(running.record.timeout)
-                self._report(running.record, Attempted(outcome, running.started, now_ms()))
+                self._report(running.record, Attempted(running.forced, running.started, now_ms()))
                 self._overdue = self._beat if self._beat < late else 0.0
         held_up = self._overdue == self._beat and time.monotonic() - self._beat > self._stuck_after
         if held_up or self._has_ended():
@@ -194,8 +212,7 @@ class AsyncExecutor:
             await asyncio.sleep(_SWEEP)
             self._beat = now = time.monotonic()
             for task, running in list(self._running.items()):
-                # Once only: a second cancellation would cut off the job's own cleaning up.
-                if now >= running.deadline and not running.over_time:
+                if now >= running.deadline and not running.told:
                     running.over_time = True
                     task.cancel()
 
@@ -217,12 +234,26 @@ class AsyncExecutor:
             running.task = self._loop.create_task(self._attempt(running))
             self._running[running.task] = running
 
+    def _cancel(self, record: JobRecord) -> None:
+        self._take_in()  # it may have been started just before
+        for task, running in list(self._running.items()):
+            if running.record is record and not running.told:
+                running.cancelled = True
+                running.deadline = min(running.deadline, time.monotonic())
+                if running.context is not None:
+                    running.context.stopping = True
+                if running.begun:
+                    task.cancel()
+
     async def _attempt(self, running: _Running) -> None:
         outcome: Outcome
+        running.begun = True
         try:
+            if running.cancelled:
+                raise asyncio.CancelledError
             outcome = await self._runner.run_async(call_of(running.record), running.watch)
         except asyncio.CancelledError as error:
-            outcome = self._cancelled(error)
+            outcome = self._cancelled(error, running)
         if running.over_time:
             outcome = TimedOut(running.record.timeout)
         assert running.task is not None
@@ -233,7 +264,9 @@ class AsyncExecutor:
         """Take the right to report an attempt: `check` and the attempt itself may both want to."""
         return self._running.pop(task, None) is not None
 
-    def _cancelled(self, error: BaseException) -> Outcome:
+    def _cancelled(self, error: BaseException, running: _Running) -> Outcome:
+        if running.cancelled:
+            return Cancelled()
         if self._stopping is not None and self._stopping.is_set():
             return Interrupted()
         return Failed(error_info(error))

@@ -25,6 +25,15 @@ class Executor(Protocol):
         """
         ...
 
+    def cancel(self, record: JobRecord) -> None:
+        """End an attempt that was started and not reported: as `Cancelled`, if nothing else comes.
+
+        Called from any thread; must not block. A coroutine is cancelled, a process is killed, a
+        thread is only told, through `context.cancelled`. Whatever this executor does not run is
+        ignored, and so is being told twice. An attempt that returns all the same has succeeded.
+        """
+        ...
+
     def check(self) -> None:
         """Look after timeouts that nobody else watches; called several times a second."""
         ...

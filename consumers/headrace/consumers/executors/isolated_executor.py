@@ -17,6 +17,7 @@ from headrace.consumers.clock import now_ms
 from headrace.consumers.executors.contract import Report, call_of
 from headrace.consumers.outcomes import (
     Attempted,
+    Cancelled,
     Died,
     ErrorInfo,
     Interrupted,
@@ -24,7 +25,7 @@ from headrace.consumers.outcomes import (
     TimedOut,
     Unavailable,
 )
-from headrace.consumers.records import JobRecord
+from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.supervisor import how_it_ended
 
 _LOG = structlog.get_logger("headrace.isolated")
@@ -53,14 +54,31 @@ class IsolatedExecutor:
         self._setup = setup
         self._report = report
         self._stopping = threading.Event()
-        self._rooms: set[_Room] = set()
+        self._rooms: dict[_Room, JobRecord] = {}
+        self._lock = threading.Lock()
+        self._mine: set[tuple[Assignment, int]] = set()
+        """The places of what was started and not reported."""
+        self._cancelled: set[tuple[Assignment, int]] = set()
+        """Those of them that are to end."""
 
     def start(self, record: JobRecord) -> None:
         """Run an attempt; a thread of its own waits for the process."""
         if not self._stopping.is_set():
+            with self._lock:
+                self._mine.add(record.place)
             threading.Thread(
                 target=self._attempt, args=(record,), name="headrace-isolated", daemon=True
             ).start()
+
+    def cancel(self, record: JobRecord) -> None:
+        """Kill its process, now or as soon as there is one."""
+        with self._lock:
+            if record.place not in self._mine:
+                return
+            self._cancelled.add(record.place)
+        for room, running in list(self._rooms.items()):
+            if running is record:
+                room.kill()
 
     def check(self) -> None:
         """Nothing: each thread watches its own process."""
@@ -80,17 +98,20 @@ class IsolatedExecutor:
             _LOG.exception("an isolated job could not be followed", job=record.headers.job_id)
             outcome = _unavailable(f"its process could not be started: {error!r}")
             attempted = Attempted(outcome, began, now_ms())
+        with self._lock:
+            self._mine.discard(record.place)
+            self._cancelled.discard(record.place)
         self._report(record, attempted)
 
     def _run(self, record: JobRecord, began: int) -> Attempted:
         room = _Room(self._setup(), record)
-        self._rooms.add(room)
+        self._rooms[room] = record
         try:
-            if self._stopping.is_set():  # `stop` may have looked before it was there
+            if self._is_over(record):  # `stop` or `cancel` may have looked before it was there
                 room.kill()
             return self._follow(room, record, began)
         finally:
-            self._rooms.discard(room)
+            self._rooms.pop(room, None)
             room.close()
 
     def _follow(self, room: "_Room", record: JobRecord, began: int) -> Attempted:
@@ -98,17 +119,23 @@ class IsolatedExecutor:
         if started is None:
             how = room.ended() or f"not within {_TO_START:g} s"
             outcome = _unavailable(f"its process did not begin: {how}")
-            return self._unless_stopping(outcome, began)
+            return self._unless_over(record, outcome, began)
         if isinstance(started, Attempted):  # it could not even import the pipeline
             return started
         answer: Attempted | None = room.word(record.timeout)
         if answer is not None:
             return answer
         how = room.ended()
-        return self._unless_stopping(Died(how) if how else TimedOut(record.timeout), started)
+        ended = Died(how) if how else TimedOut(record.timeout)
+        return self._unless_over(record, ended, started)
 
-    def _unless_stopping(self, outcome: Outcome, started: int) -> Attempted:
-        if self._stopping.is_set():
+    def _is_over(self, record: JobRecord) -> bool:
+        return self._stopping.is_set() or record.place in self._cancelled
+
+    def _unless_over(self, record: JobRecord, outcome: Outcome, started: int) -> Attempted:
+        if record.place in self._cancelled:
+            outcome = Cancelled()
+        elif self._stopping.is_set():
             outcome = Interrupted()
         return Attempted(outcome, started, now_ms())
 

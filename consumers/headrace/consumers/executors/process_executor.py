@@ -3,7 +3,7 @@
 import multiprocessing
 import threading
 from collections import deque
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from headrace.consumers.clock import now_ms
 from headrace.consumers.executors.contract import Report, call_of
 from headrace.consumers.outcomes import (
     Attempted,
+    Cancelled,
     Died,
     ErrorInfo,
     Failed,
@@ -24,7 +25,7 @@ from headrace.consumers.outcomes import (
     Unavailable,
     error_info,
 )
-from headrace.consumers.records import JobRecord
+from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.supervisor import how_it_ended
 
 _LOG = structlog.get_logger("headrace.executors")
@@ -47,6 +48,8 @@ class ProcessExecutor:
         self._stopping = False
         self._running: dict[Any, tuple[JobRecord, int]] = {}
         """By future: what was handed to the pool, and when."""
+        self._cancelled: set[tuple[Assignment, int]] = set()
+        """The places of those of them whose children are to be killed."""
         self._refused: deque[JobRecord] = deque()
         """What a broken pool did not take."""
         self._pool = self._new_pool()
@@ -64,6 +67,12 @@ class ProcessExecutor:
         self._running[future] = (record, handed)
         future.add_done_callback(partial(self._done, record))
 
+    def cancel(self, record: JobRecord) -> None:
+        """Let the pool kill the child that runs it, or is about to."""
+        if any(running is record for running, _ in list(self._running.values())):
+            self._cancelled.add(record.place)
+            self._end_cancelled()
+
     def check(self) -> None:
         """Replace a broken pool. The timeouts are watched by the pool itself."""
         if self._stopping:
@@ -71,6 +80,8 @@ class ProcessExecutor:
         if not self._pool.active and (self._running or self._refused):
             self._replace_pool()
         self._hold_refused()
+        if self._cancelled:
+            self._end_cancelled()
 
     def stop(self, *, at_once: bool) -> None:
         """Kill what still runs and end the children."""
@@ -80,6 +91,20 @@ class ProcessExecutor:
         now = now_ms()
         for future in list(self._running):
             self._settle(future, Interrupted(), now)
+
+    def _end_cancelled(self) -> None:
+        """Cancel what has begun; report what the pool has killed since it was cancelled.
+
+        The pool tells of a cancelled job at once, and kills its child a moment later: until then
+        it may still do harm, so its end is awaited. Nor does the pool kill what has not begun.
+        """
+        for future, (record, _) in list(self._running.items()):
+            if record.place not in self._cancelled:
+                continue
+            if future.running():
+                future.cancel()
+            elif future.cancelled() and wait([future], timeout=0).done:
+                self._settle(future, Cancelled(), now_ms())
 
     def _new_pool(self) -> Any:
         from pebble import ProcessPool  # noqa: PLC0415 - only workers with such a queue pay for it
@@ -114,6 +139,8 @@ class ProcessExecutor:
         try:
             answer: Attempted = future.result()
         except BaseException as error:
+            if isinstance(error, CancelledError) and record.place in self._cancelled:
+                return  # its child still lives
             self._settle(future, self._outcome(record, error), now)
         else:
             self._settle(future, answer.outcome, answer.ended, answer.started)
@@ -123,6 +150,7 @@ class ProcessExecutor:
         record, handed = self._running.pop(future, (None, 0))
         if record is None:
             return
+        self._cancelled.discard(record.place)
         if isinstance(outcome, TimedOut):
             # The pool counts from the moment when a child took the job, and does not tell it.
             handed = max(handed, ended - round(outcome.seconds * 1000))

@@ -8,8 +8,8 @@ from queue import Empty, SimpleQueue
 
 from headrace.consumers.clock import now_ms
 from headrace.consumers.executors.contract import Report, call_of
-from headrace.consumers.outcomes import Attempted, Interrupted, TimedOut
-from headrace.consumers.records import JobRecord
+from headrace.consumers.outcomes import Attempted, Cancelled, Interrupted, Outcome, TimedOut
+from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.running import Runner
 from headrace.pipeline.context import JobContext
 
@@ -44,6 +44,10 @@ class ThreadExecutor:
         """Jobs that wait or run. There are as many threads, or `_limit`: never does a job wait
         for a thread that may have just taken another one."""
         self._running: dict[int, _Running] = {}
+        self._mine: set[tuple[Assignment, int]] = set()
+        """The places of what waits or runs."""
+        self._cancelled: set[tuple[Assignment, int]] = set()
+        """Those of them that are to end."""
         self._lost: set[int] = set()
         self._stopping = False
 
@@ -58,10 +62,21 @@ class ThreadExecutor:
             return
         with self._lock:
             self._wanted += 1
+            self._mine.add(record.place)
             needed = self._needs_a_thread()
         self._inbox.put(record)
         if needed:
             self._add_thread()
+
+    def cancel(self, record: JobRecord) -> None:
+        """Tell the handler through its context; one that has not begun is not run at all."""
+        with self._lock:
+            if record.place not in self._mine:
+                return
+            self._cancelled.add(record.place)
+        for running in list(self._running.values()):
+            if running.record is record and running.context is not None:
+                running.context.stopping = True
 
     def check(self) -> None:
         """Write off the threads whose jobs are over their time."""
@@ -93,6 +108,8 @@ class ThreadExecutor:
                 self._interrupt(record)
 
     def _interrupt(self, record: JobRecord) -> None:
+        with self._lock:
+            self._forget(record)
         now = now_ms()
         self._report(record, Attempted(Interrupted(), now, now))
 
@@ -124,9 +141,11 @@ class ThreadExecutor:
 
         def watch(context: JobContext) -> None:
             running.context = context
+            if self._cancelled and record.place in self._cancelled:
+                context.stopping = True
 
         self._running[me] = running
-        outcome = self._runner.run(call_of(record), watch)
+        outcome = self._outcome(record, watch)
         if time.monotonic() >= running.deadline:
             # It may have returned because `context.cancelled` told it to give up.
             outcome = TimedOut(record.timeout)
@@ -135,9 +154,20 @@ class ThreadExecutor:
             if mine:
                 del self._running[me]
                 self._wanted -= 1
+                self._forget(record)
         if mine:
             self._report(record, Attempted(outcome, started, now_ms()))
         return mine
+
+    def _outcome(self, record: JobRecord, watch: Callable[[JobContext], None]) -> Outcome:
+        if self._cancelled and record.place in self._cancelled:
+            return Cancelled()
+        return self._runner.run(call_of(record), watch)
+
+    def _forget(self, record: JobRecord) -> None:
+        """Under the lock."""
+        self._mine.discard(record.place)
+        self._cancelled.discard(record.place)
 
     def _write_off(self, thread: int, running: _Running) -> None:
         with self._lock:
@@ -145,6 +175,7 @@ class ThreadExecutor:
                 return
             del self._running[thread]
             self._lost.add(thread)
+            self._forget(running.record)
             self._wanted -= 1
             self._alive -= 1
             needed = not self._stopping and self._needs_a_thread()

@@ -89,6 +89,12 @@ class LaneOrder:
                 self._dying.append((record, owned))
         return following + self._retried(), any(each.parking for each in self._parked)
 
+    def drop(self, wanted: Callable[[JobRecord], bool]) -> tuple[list[JobRecord], list[JobRecord]]:
+        """Take out what is not to be started: from the lines, and heads that wait in place."""
+        heads = [each.record for each in self._parked if wanted(each.record)]
+        self._parked = deque(each for each in self._parked if not wanted(each.record))
+        return self._lines.drop(wanted), heads
+
     def withdraw(self, drop: Callable[[JobRecord], bool], partition: int) -> int:
         """Give up the lines of a partition; tells how many of its jobs were not running."""
         withdrawn = [each for each in self._parked if drop(each.record)]

@@ -7,6 +7,7 @@ the order in which they reached the lane, one at a time, and no key waits for an
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from headrace.consumers.records import Assignment, JobRecord
@@ -104,6 +105,12 @@ class KeyLines:
             )
         return self._advance(lines, key)
 
+    def drop(self, wanted: Callable[[JobRecord], bool]) -> list[JobRecord]:
+        """Take records out of the lines that wait behind their heads; the heads stay."""
+        return [
+            record for lines in self._partitions.values() for record in self._drop(lines, wanted)
+        ]
+
     def withdraw(self, partition: int) -> int:
         """Give the lines of a partition up: nothing of it is started until it is assigned anew.
 
@@ -120,6 +127,21 @@ class KeyLines:
         self._count(lines, -dropped, -lines.waiting_bytes)
         self._partitions[partition] = _Lines(lines.assignment, given_up=True)
         return dropped
+
+    def _drop(self, lines: _Lines, wanted: Callable[[JobRecord], bool]) -> list[JobRecord]:
+        taken: list[JobRecord] = []
+        for key, behind in list(lines.behind.items()):
+            dropped = [record for record in behind if wanted(record)]
+            if not dropped:
+                continue
+            taken += dropped
+            left = deque(record for record in behind if not wanted(record))
+            if left:
+                lines.behind[key] = left
+            else:
+                del lines.behind[key]
+        self._count(lines, -len(taken), -sum(record.size for record in taken))
+        return taken
 
     def _lines_of(self, record: JobRecord) -> _Lines | None:
         """Find the lines of a record's assignment; None when they were given up."""

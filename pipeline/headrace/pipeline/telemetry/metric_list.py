@@ -47,6 +47,7 @@ POOL: Final = Label(
 RESULT: Final = Label("result", "Whether Kafka took it.", ("ok", "failed"))
 CHANGE: Final = Label("kind", "What happened to partitions.", ("assigned", "revoked", "lost"))
 HANDOVER: Final = Label("kind", "Where the job went.", ("retry", "dead", "wait"))
+DROPPED_AS: Final = Label("outcome", "How it ended.", (JobOutcome.CANCELLED, JobOutcome.EXPIRED))
 TIER: Final = Label("tier", "A delay tier.")
 SCHEDULE: Final = Label("schedule", "A schedule, declared in code or added by an operator.")
 SOURCE: Final = Label("metric", "A metric of this list.")
@@ -214,6 +215,21 @@ class Metric:
         "records",
     )
 
+    # Orders
+    ORDERS: Final = GaugeSpec(
+        "headrace_orders",
+        "Orders to cancel or supersede jobs that a worker keeps in memory.",
+        (),
+        "orders",
+    )
+    ORDERS_READABLE: Final = GaugeSpec(
+        "headrace_orders_readable",
+        "1 while a worker reads the control topic. At 0 new orders to cancel or supersede are not "
+        "seen, and such jobs may run.",
+        (),
+        "0 or 1",
+    )
+
     # Hand-overs and transitions
     HANDOVERS: Final = CounterSpec(
         "headrace_handovers_total",
@@ -249,6 +265,11 @@ class Metric:
     SPILLED: Final = CounterSpec(
         "headrace_scheduler_spilled_total",
         "Records put back from memory to a delay tier because memory or the span ran short.",
+    )
+    DROPPED: Final = CounterSpec(
+        "headrace_scheduler_dropped_total",
+        "Records dropped while they waited: their jobs were cancelled, superseded or expired.",
+        (DROPPED_AS,),
     )
     LATENESS: Final = HistogramSpec(
         "headrace_scheduler_lateness_seconds",
