@@ -6,17 +6,14 @@ order at all, a job costs one look at `some`.
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Final
 
 import structlog
 
 from headrace.consumers.seldom import Seldom
-from headrace.pipeline.orders import CANCEL, SUPERSEDE, Name, Order, SupersedeOrder, key_of
+from headrace.pipeline.orders import CANCEL, MOST, SUPERSEDE, Name, Order, SupersedeOrder, key_of
 from headrace.schemas.headers import JobHeaders
 
 _LOG = structlog.get_logger("headrace.orders")
-MOST: Final = 100_000
-"""Orders of each kind in memory: some 40 MB. Beyond it the oldest are forgotten."""
 
 
 class Orders:

@@ -9,7 +9,7 @@ kept until its `until`, by when every job it speaks of has been read; then the s
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -22,6 +22,9 @@ from headrace.pipeline.topology import Topology
 from headrace.schemas.headers import MAX_MESSAGE, JobHeaders
 
 _LOG = logging.getLogger("headrace.orders")
+MOST: Final = 100_000
+"""Orders of each kind that a process keeps in memory: some 40 MB. The oldest beyond it are
+forgotten there."""
 CANCEL: Final = "cancel"
 SUPERSEDE: Final = "supersede"
 Name = tuple[str, ...]
@@ -184,7 +187,7 @@ def cancel_records(
     by: str,
     at: int,
     reason: str = "",
-    until: int | None = None,
+    due: Mapping[str, int | None] | None = None,
 ) -> list[CompactedRecord]:
     """Make the records that cancel jobs.
 
@@ -194,11 +197,14 @@ def cancel_records(
         by: Who orders it.
         at: Now, in epoch milliseconds.
         reason: Why.
-        until: When the orders may be forgotten: when not given, `KEPT` after `at`.
+        due: When jobs are due, as far as that is known: their orders are kept until `KEPT` after
+            that, all others until `KEPT` after `at`.
     """
-    end = at + to_milliseconds(KEPT) if until is None else until
-    orders = (CancelOrder(job, at, by, reason[:MAX_MESSAGE], end) for job in job_ids)
-    return [record_of(topology, order) for order in orders]
+    known, kept, why = due or {}, to_milliseconds(KEPT), reason[:MAX_MESSAGE]
+    return [
+        record_of(topology, CancelOrder(job, at, by, why, max(at, known.get(job) or 0) + kept))
+        for job in job_ids
+    ]
 
 
 def withdrawing_records(topology: Topology, job_ids: Iterable[str]) -> list[CompactedRecord]:

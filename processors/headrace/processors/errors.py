@@ -1,6 +1,7 @@
 """Errors of the views and of the repair tools.
 
 HeadraceError
+├── TooManyError    more jobs at a time than can be
 ├── NotFoundError   nothing that Kafka keeps tells of a job, or no dead letter is one's
 ├── ScheduleError   a schedule cannot be changed, or fired, in this way
 ├── EditError       a dead letter's arguments cannot be changed so
@@ -12,6 +13,10 @@ from headrace.schemas.errors import HeadraceError
 
 class NotFoundError(HeadraceError):
     """What was asked for is not in the topics; says what was searched and what to check."""
+
+
+class TooManyError(HeadraceError):
+    """More jobs at a time than can be: says how many, and how to do with fewer."""
 
 
 class ScheduleError(HeadraceError):

@@ -7,20 +7,24 @@ import typer
 
 from headrace.console import output
 from headrace.console.commands import views
+from headrace.console.commands.cancel import cancel
 from headrace.console.options import AppDir, Json, Reference, duration, load, reference_and_rest
 from headrace.schemas.states import JobState
 
 if TYPE_CHECKING:
+    from headrace.pipeline.orders import CancelOrder
+    from headrace.pipeline.pipeline import Pipeline
     from headrace.processors.job_history import Found, Searched
     from headrace.processors.job_view import JobSummary, JobView
     from headrace.schemas.transitions import Transition
 
-app = typer.Typer(no_args_is_help=True, help="Find jobs and see what became of them.")
+app = typer.Typer(no_args_is_help=True, help="Find jobs, see what became of them, cancel them.")
+app.command()(cancel)
 
 
 @app.callback()
 def jobs() -> None:
-    """Find jobs and see what became of them."""
+    """Find jobs, see what became of them, cancel them."""
 
 
 @app.command()
@@ -54,10 +58,12 @@ def show(
     with views.progress() as progress:
         found = JobHistory(pipeline, views.kafka(), progress).search(rest[0])
     view = _found(found, rest[0], pipeline.name)
+    order = _pending_order(pipeline, view)
     if json:
-        output.print_json(view.as_json(arguments=arguments))
+        pending = {"cancel_order": None if order is None else order.as_json()}
+        output.print_json(view.as_json(arguments=arguments) | pending)
     else:
-        _print_life(view, reference, arguments=arguments)
+        _print_life(view, reference, order, arguments=arguments)
 
 
 @app.command("list")
@@ -174,7 +180,25 @@ def _searched(searched: "Searched") -> str:
     )
 
 
-def _print_life(view: "JobView", reference: str | None, *, arguments: bool) -> None:
+def _pending_order(pipeline: "Pipeline", view: "JobView") -> "CancelOrder | None":
+    """Find an order to cancel the job that has not been honoured yet."""
+    from headrace.pipeline.orders import cancel_order
+
+    state = view.summary.state
+    if state not in tuple(JobState) or JobState(state).is_final:
+        return None
+    return cancel_order(views.kafka(), pipeline.topology, view.summary.job_id)
+
+
+def _ordered(order: "CancelOrder | None", at: int) -> str | None:
+    if order is None:
+        return None
+    return f"{order.why} ({views.age(order.at, at)}); honoured when the job is read next"
+
+
+def _print_life(
+    view: "JobView", reference: str | None, order: "CancelOrder | None", *, arguments: bool
+) -> None:
     job, at = view.summary, views.now()
     output.facts(
         (
@@ -182,6 +206,7 @@ def _print_life(view: "JobView", reference: str | None, *, arguments: bool) -> N
             ("type", views.one_line(job.job_type, 200) or "(none: the record is no job)"),
             ("state", _state(job, at)),
             ("reason", job.reason),
+            ("order", _ordered(order, at)),
             ("error", views.error_line(job.error_type, job.error_message, 600)),
             ("queue", f"{job.queue}, priority {job.priority}" if job.queue else job.lane),
             ("tenant", job.tenant),
