@@ -41,7 +41,8 @@ def run(*words: str, code: int = 0) -> str:
 
 
 def as_json(*words: str, code: int = 0) -> Any:
-    return json.loads(run(*words, "--json", code=code))
+    lines = run(*words, "--json", code=code).splitlines()
+    return json.loads(lines[-1])  # what the worker of this process logs stands before it
 
 
 def outcomes(told: Any) -> dict[str, tuple[str, str | None]]:

@@ -5,16 +5,18 @@ given while nobody works is forgotten; a cancelled job holds up its slot, its pa
 other jobs go with it.
 """
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
+from headrace.consumers.worker import Worker
 from headrace.pipeline.compacted import CompactedRecord, read_latest, write_all
 from headrace.pipeline.orders import cancel_records, key_of
 from headrace.schemas.states import JobState
 from tests.support.jobs import Journal
-from tests.support.orders import await_cancelled, cancel, now
+from tests.support.orders import await_cancelled, cancel
 from tests.support.stage import Stage, wait_until
 
 pytestmark = pytest.mark.kafka
@@ -22,9 +24,9 @@ HOUR = {"delay": timedelta(hours=1)}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def running(stage: Stage) -> Iterator[None]:
-    with stage.worker(concurrency=2, worker_drain_budget="2s"), stage.scheduler():
-        yield
+def worker(stage: Stage) -> Iterator[Worker]:
+    with stage.worker(concurrency=2, worker_drain_budget="2s") as worker, stage.scheduler():
+        yield worker
 
 
 def test_a_queued_job_is_dropped_while_all_slots_are_taken(stage: Stage, journal: Journal) -> None:
@@ -52,6 +54,17 @@ def test_a_running_coroutine_is_cancelled_and_not_retried(stage: Stage, journal:
     journal.gate.touch()
     assert journal.count("done") == 0
     stage.drained()
+
+
+def test_a_job_that_runs_alone_for_long_is_cancelled_as_well(
+    stage: Stage, journal: Journal, worker: Worker
+) -> None:
+    job_id = stage.submit("gate", journal=journal.path, tag="a")
+    wait_until("it runs", lambda: journal.count("start"))
+    lane = next(each for each in worker.lanes.values() if each.buffer.running)
+    wait_until("nothing was proved lately", lambda: lane.buffer.fresh_until < time.monotonic())
+    cancel(stage, job_id)
+    await_cancelled(stage, job_id)
 
 
 def test_a_running_thread_is_told_and_what_it_raises_is_not_retried(
@@ -177,8 +190,8 @@ def test_foreign_orders_that_cannot_be_read_harm_nobody(stage: Stage, journal: J
 
 def test_the_scheduler_removes_orders_that_are_past_their_time(stage: Stage) -> None:
     topology = stage.pipeline.topology
-    old = cancel_records(topology, ["long-gone"], by="anna", at=1)
-    write_all(stage.kafka, [*old, *cancel_records(topology, ["kept"], by="anna", at=now())])
+    old = cancel_records(topology, ["long-gone"], by="anna", until=1)
+    write_all(stage.kafka, [*old, *cancel_records(topology, ["kept"], by="anna")])
 
     def keys() -> set[bytes]:
         return set(read_latest(stage.kafka, [topology.control])[topology.control])

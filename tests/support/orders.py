@@ -1,20 +1,14 @@
 """Giving orders to drop jobs, and waiting until they are honoured."""
 
-import time
-
 from headrace.pipeline.compacted import write_all
 from headrace.pipeline.orders import cancel_records
 from headrace.schemas.states import JobState
 from tests.support.stage import Stage
 
 
-def now() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def cancel(stage: Stage, *job_ids: str, reason: str = "") -> None:
     topology = stage.pipeline.topology
-    write_all(stage.kafka, cancel_records(topology, job_ids, by="anna", at=now(), reason=reason))
+    write_all(stage.kafka, cancel_records(topology, job_ids, by="anna", reason=reason))
 
 
 def await_cancelled(stage: Stage, *job_ids: str) -> None:

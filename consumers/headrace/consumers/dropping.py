@@ -63,9 +63,14 @@ class Dropping:
             return admitted
         return [(record, owned) for record, owned in admitted if not self._drops(record, owned)]
 
+    @property
+    def behind(self) -> bool:
+        """Whether there are orders that `step` has not looked at."""
+        return self._seen != self._orders.version
+
     def step(self) -> None:
         """Honour the orders that have come since the last call."""
-        if self._seen == self._orders.version:
+        if not self.behind:
             return
         now = time.monotonic()
         if now < self._not_before:

@@ -182,7 +182,13 @@ class LaneThread:
             self.dispatch.take(self._dropping.pass_on(self._admit(self._poll())))
         if trusted and self.dispatch.step():
             commits.soon()
-        if self._results or self.waiting or not self._recorder.idle or self._noting:
+        if (
+            self._results
+            or self.waiting
+            or not self._recorder.idle
+            or self._noting
+            or self._dropping.behind
+        ):
             commits.ask_for_proof(now)
 
     def drain(self, places: Sequence[Place]) -> None:

@@ -9,7 +9,8 @@ kept until its `until`, by when every job it speaks of has been read; then the s
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -180,14 +181,19 @@ def record_of(topology: Topology, order: Order) -> CompactedRecord:
     return CompactedRecord(topology.control, key_of(order.name), value)
 
 
+def kept_until(at: int, due: int | None) -> int:
+    """Say when an order may be forgotten that is given at a time, about jobs due at another."""
+    return max(at, due or 0) + to_milliseconds(KEPT)
+
+
 def cancel_records(
     topology: Topology,
     job_ids: Iterable[str],
     *,
     by: str,
-    at: int,
     reason: str = "",
-    due: Mapping[str, int | None] | None = None,
+    at: int | None = None,
+    until: int | None = None,
 ) -> list[CompactedRecord]:
     """Make the records that cancel jobs.
 
@@ -195,16 +201,14 @@ def cancel_records(
         topology: Whose jobs.
         job_ids: Their ids.
         by: Who orders it.
-        at: Now, in epoch milliseconds.
         reason: Why.
-        due: When jobs are due, as far as that is known: their orders are kept until `KEPT` after
-            that, all others until `KEPT` after `at`.
+        at: When, in epoch milliseconds; now when not given.
+        until: When the orders may be forgotten; `KEPT` after `at` when not given.
     """
-    known, kept, why = due or {}, to_milliseconds(KEPT), reason[:MAX_MESSAGE]
-    return [
-        record_of(topology, CancelOrder(job, at, by, why, max(at, known.get(job) or 0) + kept))
-        for job in job_ids
-    ]
+    given = time.time_ns() // 1_000_000 if at is None else at
+    end = kept_until(given, None) if until is None else until
+    orders = (CancelOrder(job, given, by, reason[:MAX_MESSAGE], end) for job in job_ids)
+    return [record_of(topology, order) for order in orders]
 
 
 def withdrawing_records(topology: Topology, job_ids: Iterable[str]) -> list[CompactedRecord]:
@@ -216,8 +220,8 @@ def supersede_record(
     topology: Topology, job_type: str, key: str, job: str, created: int, at: int, due: int | None
 ) -> CompactedRecord:
     """Make the record by which a job replaces the older ones of its type and key."""
-    until = max(at, due or 0) + to_milliseconds(KEPT)
-    return record_of(topology, SupersedeOrder(job_type, key, job, created, at, until))
+    order = SupersedeOrder(job_type, key, job, created, at, kept_until(at, due))
+    return record_of(topology, order)
 
 
 def cancel_order(kafka: KafkaSettings, topology: Topology, job_id: str) -> CancelOrder | None:

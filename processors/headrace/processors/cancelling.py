@@ -5,16 +5,17 @@ reads it next, to drop it or to stop it; see `headrace.pipeline.orders`.
 """
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from headrace.pipeline.compacted import write_all
-from headrace.pipeline.orders import MOST, cancel_records, withdrawing_records
+from headrace.pipeline.compacted import CompactedRecord, write_all
+from headrace.pipeline.orders import MOST, cancel_records, kept_until, withdrawing_records
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings, load
+from headrace.pipeline.topology import Topology
 from headrace.processors.errors import TooManyError
 from headrace.processors.job_history import JobHistory
 from headrace.processors.job_list import JobFilter, Listing
@@ -112,10 +113,7 @@ def cancel(
     states = JobStates(pipeline, kafka, ids, progress)
     states.read()
     alive = [job_id for job_id in ids if states[job_id] is not None and not states.is_over(job_id)]
-    now = time.time_ns() // 1_000_000
-    due = {job_id: summary.due for job_id in alive if (summary := states[job_id])}
-    topology = pipeline.topology
-    write_all(kafka, cancel_records(topology, alive, by=by, at=now, reason=reason, due=due))
+    write_all(kafka, _orders(pipeline.topology, states, alive, by=by, reason=reason))
     if alive:
         states.follow(wait, lambda: all(states.is_over(job_id) for job_id in alive))
     found = tuple(_told(job_id, states[job_id]) for job_id in ids)
@@ -156,6 +154,16 @@ def candidates(
 
 _ALL: Final = 2**31
 """More jobs than a listing ever holds."""
+
+
+def _orders(
+    topology: Topology, states: JobStates, job_ids: Iterable[str], *, by: str, reason: str
+) -> Iterator[CompactedRecord]:
+    now = time.time_ns() // 1_000_000
+    for job_id in job_ids:
+        summary = states[job_id]
+        until = kept_until(now, None if summary is None else summary.due)
+        yield from cancel_records(topology, (job_id,), by=by, reason=reason, at=now, until=until)
 
 
 def _take_back(
