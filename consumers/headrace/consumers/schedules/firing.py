@@ -1,7 +1,6 @@
 """Carrying out what is due of one schedule: jobs, orders, and the state that is left behind."""
 
 import contextlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ import structlog
 from headrace.consumers.schedules.ended import EndedJobs
 from headrace.consumers.schedules.figures import ScheduleFigures
 from headrace.consumers.schedules.writer import CompactedWriter
-from headrace.pipeline.compacted import CompactedRecord
+from headrace.pipeline.orders import cancel_records
 from headrace.pipeline.schedules import records
 from headrace.pipeline.schedules.book import Entry
 from headrace.pipeline.schedules.overdue import Overdue
@@ -29,8 +28,6 @@ _LOOK: Final = 0.2
 """Seconds between two looks at whether this process is still in charge."""
 _LAST_FLUSH: Final = 2.0
 """Seconds that leaving may take: what was not acknowledged is submitted again by the next one."""
-_ORDER_LASTS: Final = 7 * 86_400_000
-"""Milliseconds that a cancel order is kept: as long as lanes keep records by default."""
 
 
 class TermOverError(Exception):
@@ -102,16 +99,9 @@ class Firing:
         return replace(state, ended=self._ended.state(state.job))
 
     def _cancel(self, name: str, job_id: str) -> None:
-        now = time.time_ns() // 1_000_000
-        order = {
-            "at": now,
-            "by": f"schedule {name}",
-            "reason": "its schedule has fired again",
-            "until": now + _ORDER_LASTS,
-        }
-        control = self._options.pipeline.topology.control
-        key = f"cancel/{job_id}".encode()
-        self._writer.write([CompactedRecord(control, key, json.dumps(order).encode())])
+        topology = self._options.pipeline.topology
+        reason = "its schedule has fired again"
+        self._writer.write(cancel_records(topology, [job_id], by=f"schedule {name}", reason=reason))
         self._figures.overlapped[name] += 1
 
     def _submit(
