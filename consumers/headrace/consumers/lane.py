@@ -414,7 +414,7 @@ class LaneThread:
         """Record what waited for its note, and go on with what waited to be judged."""
         for settled in dedup.step(self._is_recorded, trusted=trusted):
             self._recorder.add(settled)
-        self.dispatch.take(self._go_on(dedup.judged()))
+        self.dispatch.take(self._dropping.pass_on(self._go_on(dedup.judged())))
 
     def _is_recorded(self, record: JobRecord) -> bool:
         owned = self.partitions.owned.get((self.rules.lane.topic, record.partition))
