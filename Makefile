@@ -28,16 +28,20 @@ install: $(VENV)/.run  ## Make .venv with the product and its embedded broker
 demo: $(VENV)/.run  ## Audit this Python's standard library through a real Kafka
 	$(BIN)/python -m examples.source_audit
 
-# Most tests wait for Kafka or for processes, so the two halves run side by side, each on a Kafka of
-# its own. What the second half says is shown when the first has ended.
-LONG_TESTS := tests/guarantees tests/producers tests/demo
+# Most tests wait for Kafka or for processes, so three parts run side by side, each on a Kafka of its
+# own. What the first two say is shown when the third has ended.
+GUARANTEE_TESTS := tests/guarantees tests/demo
+WORKER_TESTS := tests/proof tests/consumers tests/producers
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15
 
 test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	@mkdir -p build
-	@$(BIN)/python -m pytest $(LONG_TESTS) -p no:cacheprovider > build/long-tests.log 2>&1 & long=$$!; \
-	trap 'kill $$long' INT TERM; \
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(LONG_TESTS)); others=$$?; \
-	wait $$long; code=$$?; cat build/long-tests.log; exit $$((others | code))
+	@$(PYTEST) $(GUARANTEE_TESTS) > build/guarantee-tests.log 2>&1 & first=$$!; \
+	$(PYTEST) $(WORKER_TESTS) > build/worker-tests.log 2>&1 & second=$$!; \
+	trap 'kill $$first $$second' INT TERM; \
+	$(PYTEST) $(addprefix --ignore=,$(GUARANTEE_TESTS) $(WORKER_TESTS)); third=$$?; \
+	wait $$first; one=$$?; wait $$second; two=$$?; \
+	cat build/guarantee-tests.log build/worker-tests.log; exit $$((one | two | third))
 
 check: $(VENV)/.dev  ## Lint, format check, types, import layers, dead code, dependencies
 	$(BIN)/ruff check $(CODE)
