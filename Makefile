@@ -30,18 +30,20 @@ demo: $(VENV)/.run  ## Audit this Python's standard library through a real Kafka
 
 # Most tests wait for Kafka or for processes, so three parts run side by side, each on a Kafka of its
 # own. What the first two say is shown when the third has ended.
-GUARANTEE_TESTS := tests/guarantees tests/demo
-WORKER_TESTS := tests/proof tests/consumers tests/producers
+GUARANTEES := $(sort $(wildcard tests/guarantees/test_*.py))
+EARLY := $(filter $(addprefix tests/guarantees/test_,a% b% c% d%),$(GUARANTEES))
+FIRST_TESTS := $(EARLY) tests/producers tests/demo
+SECOND_TESTS := $(filter-out $(EARLY),$(GUARANTEES)) tests/proof
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15
 
 test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	@mkdir -p build
-	@$(PYTEST) $(GUARANTEE_TESTS) > build/guarantee-tests.log 2>&1 & first=$$!; \
-	$(PYTEST) $(WORKER_TESTS) > build/worker-tests.log 2>&1 & second=$$!; \
+	@$(PYTEST) $(FIRST_TESTS) > build/first-tests.log 2>&1 & first=$$!; \
+	$(PYTEST) $(SECOND_TESTS) > build/second-tests.log 2>&1 & second=$$!; \
 	trap 'kill $$first $$second' INT TERM; \
-	$(PYTEST) $(addprefix --ignore=,$(GUARANTEE_TESTS) $(WORKER_TESTS)); third=$$?; \
+	$(PYTEST) $(addprefix --ignore=tests/,guarantees producers demo proof); third=$$?; \
 	wait $$first; one=$$?; wait $$second; two=$$?; \
-	cat build/guarantee-tests.log build/worker-tests.log; exit $$((one | two | third))
+	cat build/first-tests.log build/second-tests.log; exit $$((one | two | third))
 
 check: $(VENV)/.dev  ## Lint, format check, types, import layers, dead code, dependencies
 	$(BIN)/ruff check $(CODE)
