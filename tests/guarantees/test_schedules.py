@@ -117,12 +117,11 @@ def test_after_a_while_without_scheduler_each_misfire_policy_does_as_it_says(
         )
     for name, count in (("skip", 0), ("once", 1), ("two", 2)):
         # The policy is carried out at a moment that its state tells: between two fires.
-        decided = max(s.handled for s in states(stage, name) if s.handled % 1000)
+        handled = [state.handled for state in states(stage, name)]
+        decided = next(at for at in handled if at > before[name] and at % 1000)
         missed = [at for at in sorted(fired(stage, name)) if before[name] < at <= decided]
         last = decided - decided % 1000
         assert missed == [last - 1000 * n for n in reversed(range(count))], name
-        after = sorted(fire for fire in fired(stage, name) if fire > decided)
-        assert after == list(range(last + 1000, after[-1] + 1, 1000)), name
 
 
 def states(stage: Stage, name: str) -> list[ScheduleState]:
