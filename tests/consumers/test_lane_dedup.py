@@ -18,11 +18,13 @@ from headrace.consumers.dedup.note_reader import Answer
 from headrace.consumers.dedup.notes import Note
 from headrace.consumers.execution import nobodys
 from headrace.consumers.figures import LaneFigures
+from headrace.consumers.orders import Orders
 from headrace.consumers.outcomes import Finish
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.settled import Rules, Settled
 from headrace.consumers.settling import settled
 from headrace.pipeline import Lane, Queue
+from headrace.pipeline.orders import CancelOrder
 from headrace.pipeline.topology import Topology
 from headrace.schemas.headers import JobHeaders
 from headrace.schemas.states import JobState
@@ -79,6 +81,7 @@ class Scene:
         self.producer = FakeProducer()
         self.reader = FakeReader()
         self.figures = LaneFigures()
+        self.orders = Orders()
         self.log = NoteLog(self.producer, "shop.mail.dedup")  # type: ignore[arg-type]
         self.recorded: set[int] = set()
         self.dedup = LaneDedup(
@@ -87,6 +90,7 @@ class Scene:
             self.log,
             self.reader,  # type: ignore[arg-type]
             self.figures,
+            self.orders,
         )
         self.mine = Assignment(LANE.topic, 0, 1)
         self._offset = 0
@@ -261,6 +265,24 @@ def test_a_job_is_live_until_its_outcome_is_recorded() -> None:
     scene.step()
     [again] = scene.dedup.admit(scene.record("a", NOW + 6), late * 2)
     assert isinstance(again, JobRecord)
+
+
+def test_a_submission_after_the_first_was_cancelled_runs_wherever_that_one_is() -> None:
+    """It waits in a delay tier, where no lane sees it dropped; or it runs, and is about to end."""
+    waits, runs = Scene(), Scene()
+    for scene in (waits, runs):
+        first = running(scene)
+        if scene is waits:
+            scene.recorded.add(first.offset)
+            scene.dedup.keeps_back(first, succeeded(first))
+            scene.step()
+        [dropped] = scene.admits(scene.record("a", NOW + 10))
+        assert isinstance(dropped, Settled)
+        scene.orders.take(CancelOrder("a", NOW + 20, "", "", 2 * NOW), NOW)
+        [again] = scene.admits(scene.record("a", NOW + 30))
+        assert isinstance(again, JobRecord)
+        [dropped] = scene.admits(scene.record("a", NOW + 40))
+        assert isinstance(dropped, Settled)
 
 
 def test_outcomes_of_partitions_that_were_lost_are_fenced() -> None:

@@ -22,6 +22,7 @@ from headrace.schemas.ids import dedup_job_id
 from headrace.schemas.states import JobState
 from tests.guarantees.conftest import new_stage
 from tests.support.jobs import Journal
+from tests.support.orders import await_cancelled, cancel
 from tests.support.stage import Stage, headers_of, wait_until
 
 pytestmark = pytest.mark.kafka
@@ -212,6 +213,28 @@ def test_without_its_notes_a_key_waits_and_other_jobs_go_on(
         stage.drained()
         assert lane.figures.unnoted == ""
     stage.close()
+
+
+def test_a_key_whose_job_was_cancelled_can_be_submitted_again(
+    stage: Stage, journal: Journal
+) -> None:
+    """Whether it ran or waited for a slot: the notes of both were stored."""
+    with stage.worker(LANES, concurrency=1):
+        runs = once(stage, journal, "runs", "gate")
+        wait_until("it runs", lambda: journal.count("start", "runs"))
+        waits = once(stage, journal, "waits")
+        wait_until("its note is stored", lambda: noted(stage, waits))
+        cancel(stage, runs, waits)
+        await_cancelled(stage, runs, waits)
+        journal.gate.touch()
+        assert runs == once(stage, journal, "runs", "gate")
+        assert waits == once(stage, journal, "waits")
+        wait_until("the first has run", lambda: journal.count("done", "runs"))
+        wait_until("the second has run", lambda: journal.count("done", "waits"))
+
+
+def noted(stage: Stage, job_id: str) -> bool:
+    return any(each.key() == f"normal/{job_id}".encode() for each in stage.records("default.dedup"))
 
 
 def test_lanes_of_one_queue_have_a_window_each(stage: Stage, journal: Journal) -> None:

@@ -18,7 +18,6 @@ from headrace.consumers.dispatch import Dispatch, resumed_head
 from headrace.consumers.orders import Orders
 from headrace.consumers.outcomes import Attempted, Cancelled, Finish, Interrupted, Succeeded
 from headrace.consumers.owned import OwnedPartition
-from headrace.consumers.recording import Recorder
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.settled import Rules, Settled
 from headrace.pipeline.orders import Order
@@ -36,7 +35,7 @@ class Dropping:
     Args:
         orders: What the process knows.
         dispatch: What the lane has read and not started, and what runs.
-        recorder: Records what became of it.
+        record: Records what became of a job.
         rules: What the lane's jobs are judged by.
         cancel: Ends a running attempt, whichever executor runs it.
     """
@@ -45,13 +44,13 @@ class Dropping:
         self,
         orders: Orders,
         dispatch: Dispatch,
-        recorder: Recorder,
+        record: Callable[[JobRecord, Settled], None],
         rules: Rules,
         cancel: Callable[[JobRecord], None],
     ) -> None:
         self._orders = orders
         self._dispatch = dispatch
-        self._recorder = recorder
+        self._record = record
         self._rules = rules
         self._cancel = cancel
         self._seen = 0
@@ -94,7 +93,7 @@ class Dropping:
         record = resumed_head(record, owned)  # its record does not know of its later attempts
         order = self._orders.drops(record.headers)
         if order is not None:
-            self._recorder.add(self._settled(record, order))
+            self._record(record, self._settled(record, order))
         return order is not None
 
     def _drop_what_waits(self) -> None:
@@ -108,10 +107,10 @@ class Dropping:
 
         taken, in_line = self._dispatch.drop(is_wanted)
         for record in in_line:
-            self._recorder.add(self._settled(record, found[record.place]))
+            self._record(record, self._settled(record, found[record.place]))
         for record in taken:
             settled = self._settled(record, found[record.place])
-            self._recorder.add(settled)
+            self._record(record, settled)
             self._dispatch.follow(record, settled)
 
     def _stop_what_runs(self) -> None:

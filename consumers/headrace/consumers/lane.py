@@ -107,7 +107,7 @@ class LaneThread:
             partition_count=self._partition_count,
         )
         self.buffer: LaneBuffer = self.dispatch.buffer
-        self._dropping = Dropping(orders, self.dispatch, recorder, rules, cancel)
+        self._dropping = Dropping(orders, self.dispatch, self._record, rules, cancel)
         self._make_consumer = make_consumer
         self._recorder = recorder
         self._slots = slots
@@ -252,8 +252,7 @@ class LaneThread:
             settled = execution.settle(record, self._dropping.judged(record, attempted), self.rules)
             match settled:
                 case Settled():
-                    if self.dedup is None or not self.dedup.keeps_back(record, settled):
-                        self._recorder.add(settled)
+                    self._record(record, settled)
                     attempt_log.tell(settled)
                     self.dispatch.follow(record, settled)
                 case StayHere():
@@ -262,6 +261,11 @@ class LaneThread:
                     self._hold(record, error.message)
                 case GiveBack():
                     pass
+
+    def _record(self, record: JobRecord, settled: Settled) -> None:
+        """Record what became of an admitted job, once its dedup note is stored if it has one."""
+        if self.dedup is None or not self.dedup.keeps_back(record, settled):
+            self._recorder.add(settled)
 
     def _stay(self, stays: StayHere) -> None:
         """A job of an ordered queue failed, or waits, and its key with it."""

@@ -269,7 +269,8 @@ class Worker:
         kafka = self.options.kafka
         reader = NoteReader(lambda: make_reader(kafka), topic, lane.priority, span, most)
         log = NoteLog(self._producer, topic)
-        return LaneDedup(rules, Firsts(span, most), log, reader, figures)
+        orders = self.orders.orders
+        return LaneDedup(rules, Firsts(span, most), log, reader, figures, orders)
 
     def _transactional(self, transactional_id: str) -> Producer:
         options = self.options

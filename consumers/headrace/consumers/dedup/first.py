@@ -4,7 +4,7 @@ A job must rather run twice than never, so a record is a duplicate only when ano
 its key has surely been taken up, and either is live or was first taken up within the window.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -84,6 +84,25 @@ class Firsts:
         """Give the note of a job that was just judged to be the first."""
         name = name_of(job.job_id)
         return Change(name, self._notes[partition][name])
+
+    def leave_cancelled(
+        self, partition: int, job: JobHeaders, is_cancelled: Callable[[JobHeaders], bool]
+    ) -> None:
+        """Leave a key to this submission if the one that was first has been cancelled.
+
+        It may lie in a delay tier, and be dropped there; or be about to end where it runs.
+        """
+        name = name_of(job.job_id)
+        for known in (self._live.get((partition, name)), self._notes.get(partition, {}).get(name)):
+            if known is None or known.created == job.created:
+                continue
+            if not is_cancelled(job._replace(created=known.created)):
+                continue
+            if isinstance(known, _Live):
+                del self._live[partition, name]
+            else:
+                del self._notes[partition][name]
+                self.count -= 1
 
     def ended(
         self, partition: int, job: JobHeaders, state: str, due: int, now: int

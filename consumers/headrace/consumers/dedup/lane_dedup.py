@@ -23,10 +23,12 @@ from headrace.consumers.dedup.note_log import NoteLog
 from headrace.consumers.dedup.note_reader import Answer, NoteReader
 from headrace.consumers.dedup.notes import key_of
 from headrace.consumers.figures import LaneFigures
+from headrace.consumers.orders import Orders
 from headrace.consumers.owned import Place
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.seldom import Seldom
 from headrace.consumers.settled import Rules, Settled
+from headrace.schemas.headers import JobHeaders
 
 _LOG = structlog.get_logger("headrace.dedup")
 NOTE_BYTES: Final = 350
@@ -57,6 +59,7 @@ class LaneDedup:
         log: Stores notes.
         reader: Reads them.
         figures: Where it is counted.
+        orders: What the process knows to be cancelled.
     """
 
     def __init__(
@@ -66,12 +69,14 @@ class LaneDedup:
         log: NoteLog,
         reader: NoteReader,
         figures: LaneFigures,
+        orders: Orders,
     ) -> None:
         self._rules = rules
         self._firsts = firsts
         self._log = log
         self._reader = reader
         self._figures = figures
+        self._orders = orders
         self._known: dict[int, Assignment] = {}
         """The partitions whose notes have been read, with the ownership they were read for."""
         self._unread: dict[int, _Unread] = {}
@@ -208,12 +213,17 @@ class LaneDedup:
         job = record.headers
         if job.dedup_key is None:
             return record
+        if self._orders.some:
+            self._firsts.leave_cancelled(record.partition, job, self._is_cancelled)
         verdict = self._firsts.judge(record.partition, record.offset, job, now)
         if verdict is Verdict.DUPLICATE:
             return settling.drop_double(record, self._rules, now)
         if verdict is Verdict.FIRST:
             self._write(record, self._firsts.note(record.partition, job))
         return record._replace(headers=marked(job))
+
+    def _is_cancelled(self, job: JobHeaders) -> bool:
+        return self._orders.cancels(job) is not None
 
     def _write(self, record: JobRecord, change: Change) -> None:
         key = key_of(self._rules.lane.priority, change.name)
