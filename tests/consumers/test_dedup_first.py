@@ -4,6 +4,7 @@ What can go wrong: two submissions of one key run within the window; or, worse, 
 most of what follows is about what must not be dropped.
 """
 
+from collections import OrderedDict
 from datetime import timedelta
 
 from headrace.consumers.dedup.first import Change, Firsts, Verdict, came_back, marked
@@ -28,7 +29,7 @@ class Owner:
     def __init__(self, stored: dict[str, Note] | None = None, most: int = 1_000) -> None:
         self.stored: dict[str, Note] = dict(stored or {})
         self.firsts = Firsts(SPAN, most)
-        self.firsts.adopt(0, dict(self.stored))
+        self.firsts.adopt(0, OrderedDict(self.stored))
         self._offset = 0
 
     def sees(self, job: JobHeaders, now: int = NOW, offset: int | None = None) -> Verdict:
@@ -243,7 +244,7 @@ def test_memory_is_bounded_and_says_what_it_forgot() -> None:
     assert (owner.firsts.count, owner.firsts.forgotten) == (10, 20)
     assert owner.sees(B._replace(job_id="29")) is DUPLICATE
     assert owner.sees(B._replace(job_id="3")) is FIRST
-    owner.firsts.adopt(1, {str(n): Note(1, NOW) for n in range(10)})
+    owner.firsts.adopt(1, OrderedDict((str(n), Note(1, NOW)) for n in range(10)))
     assert owner.firsts.count == 10
 
 

@@ -6,6 +6,7 @@ ran, the second was not taken up while the first was live or within its window. 
 key has run, and no duplicate was dropped but for a submission that ran.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -68,7 +69,7 @@ class DedupModel(RuleBasedStateMachine):
 
     def new_owner(self) -> None:
         firsts = Firsts(SPAN, 100)
-        firsts.adopt(0, dict(self.topic))
+        firsts.adopt(0, OrderedDict(self.topic))
         begins = next((n for n in range(len(self.lane)) if n not in self.done), len(self.lane))
         self.owner = Owner(firsts, begins)
 

@@ -5,7 +5,7 @@ behind when its partition goes; an outcome is recorded before its note is stored
 """
 
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -73,7 +73,7 @@ class FakeReader:
         return ready
 
     def reads(self, assignment: Assignment, **notes: Note) -> None:
-        self.ready.append(Answer(assignment, notes))
+        self.ready.append(Answer(assignment, OrderedDict(notes)))
 
 
 class Scene:

@@ -4,11 +4,12 @@ A job must rather run twice than never, so a record is a duplicate only when ano
 its key has surely been taken up, and either is live or was first taken up within the window.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import NamedTuple
 
-from headrace.consumers.dedup.notes import Note, Span, name_of
+from headrace.consumers.dedup.notes import Note, Notes, Span, name_of
 from headrace.schemas import headers
 from headrace.schemas.headers import JobHeaders
 from headrace.schemas.states import JobState
@@ -63,7 +64,7 @@ class Firsts:
     def __init__(self, span: Span, most: int) -> None:
         self._span = span
         self._most = most
-        self._notes: dict[int, dict[str, Note]] = {}
+        self._notes: dict[int, Notes] = {}
         self._live: dict[tuple[int, str], _Live] = {}
         self.count = 0
         """Notes remembered now."""
@@ -93,7 +94,7 @@ class Firsts:
         It may lie in a delay tier, and be dropped there; or be about to end where it runs.
         """
         name = name_of(job.job_id)
-        for known in (self._live.get((partition, name)), self._notes.get(partition, {}).get(name)):
+        for known in (self._live.get((partition, name)), self._note_of(partition, name)):
             if known is None or known.created == job.created:
                 continue
             if not is_cancelled(job._replace(created=known.created)):
@@ -117,7 +118,7 @@ class Firsts:
             now: The time.
         """
         name = name_of(job.job_id)
-        note = self._notes.get(partition, {}).get(name)
+        note = self._note_of(partition, name)
         if state in _NOT_RUN:
             return self._take_back(partition, name, note, job)
         if not due:
@@ -135,12 +136,11 @@ class Firsts:
         live = self._live.get((partition, name))
         if live is not None and live.offset == offset:
             del self._live[partition, name]
-        notes = self._notes.get(partition, {})
-        note = notes.get(name)
+        note = self._note_of(partition, name)
         if note is not None and note.created == job.created and 0 < note.due < now:
-            notes[name] = note._replace(due=now)
+            self._notes[partition][name] = note._replace(due=now)
 
-    def adopt(self, partition: int, notes: dict[str, Note]) -> None:
+    def adopt(self, partition: int, notes: Notes) -> None:
         """Take the notes that a partition's owners before this one have stored."""
         self.forget(partition)
         self._notes[partition] = notes
@@ -153,13 +153,17 @@ class Firsts:
         for live in [each for each in self._live if each[0] == partition]:
             del self._live[live]
 
+    def _note_of(self, partition: int, name: str) -> Note | None:
+        notes = self._notes.get(partition)
+        return None if notes is None else notes.get(name)
+
     def _verdict(self, partition: int, name: str, job: JobHeaders, now: int) -> Verdict:
         if came_back(job):
             return Verdict.RUNS
         live = self._live.get((partition, name))
         if live is not None:
             return Verdict.RUNS if live.created == job.created else Verdict.DUPLICATE
-        note = self._notes.get(partition, {}).get(name)
+        note = self._note_of(partition, name)
         if note is None:
             return Verdict.FIRST
         if note.created == job.created:
@@ -186,27 +190,23 @@ class Firsts:
         return Change(name, None)
 
     def _remember(self, partition: int, name: str, note: Note, now: int) -> None:
-        notes = self._notes.setdefault(partition, {})
+        notes = self._notes.setdefault(partition, OrderedDict())
         if notes.pop(name, None) is not None:  # to the end: those in front are looked at first
             self.count -= 1
         notes[name] = note
         self.count += 1
-        for old in list(_first_two(notes)):
-            if self._span.end(notes[old]) <= now:
-                del notes[old]
-                self.count -= 1
-        self._bound()
+        for _ in range(2):  # two for each that comes, so that what is over does not pile up
+            oldest = next(iter(notes))
+            if self._span.end(notes[oldest]) > now:
+                break
+            del notes[oldest]
+            self.count -= 1
+        if self.count > self._most:
+            self._bound()
 
     def _bound(self) -> None:
         while self.count > self._most:
             notes = max(self._notes.values(), key=len)
-            del notes[next(iter(notes))]
+            notes.popitem(last=False)
             self.count -= 1
             self.forgotten += 1
-
-
-def _first_two(notes: Mapping[str, Note]) -> Iterator[str]:
-    """Give the oldest, for each that comes two that may go: so what is over does not pile up."""
-    names = iter(notes)
-    for _ in range(min(2, len(notes))):
-        yield next(names)

@@ -31,7 +31,7 @@ from headrace.consumers.settled import Rules, Settled
 from headrace.schemas.headers import JobHeaders
 
 _LOG = structlog.get_logger("headrace.dedup")
-NOTE_BYTES: Final = 350
+NOTE_BYTES: Final = 450
 """What a remembered note costs, roughly."""
 _ENOUGH: Final = 200
 """Jobs of one partition that wait for its notes, from which on it is not read further: the other

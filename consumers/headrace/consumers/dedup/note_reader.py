@@ -5,15 +5,15 @@ A thread is there only while there is something to read: a worker without `dedup
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from headrace.consumers.clock import now_ms
-from headrace.consumers.dedup.notes import Note, Span, decode
+from headrace.consumers.dedup.notes import Notes, Span, decode
 from headrace.consumers.records import Assignment
 
 _TIMEOUT = 10.0
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     """What reading one partition came to."""
 
     assignment: Assignment
-    notes: dict[str, Note] | None
+    notes: Notes | None
     """Those that hold, the latest last; None when they could not be read."""
     reason: str = ""
 
@@ -91,10 +91,10 @@ class NoteReader:
                 self._answers.extend(Answer(each, None, reason) for each in wanted)
 
     def _read(self, reader: Consumer, wanted: dict[int, Assignment]) -> None:
-        found: dict[int, dict[str, Note]] = {partition: {} for partition in wanted}
+        found: dict[int, Notes] = {partition: OrderedDict() for partition in wanted}
         reading = self._assign(reader, found)
         for partition in wanted.keys() - reading:
-            self._answers.append(Answer(wanted[partition], {}))
+            self._answers.append(Answer(wanted[partition], OrderedDict()))
         heard = time.monotonic()
         while reading and not all(wanted[each].closed for each in reading):
             messages = _some(reader)
@@ -109,9 +109,9 @@ class NoteReader:
                 elif partition in reading:
                     reading.discard(partition)
                     self._answers.append(Answer(wanted[partition], found.pop(partition)))
-                    found[partition] = {}
+                    found[partition] = OrderedDict()
 
-    def _assign(self, reader: Consumer, partitions: dict[int, dict[str, Note]]) -> set[int]:
+    def _assign(self, reader: Consumer, partitions: Iterable[int]) -> set[int]:
         """Assign those that hold anything from their beginnings."""
         places: list[TopicPartition] = []
         for partition in partitions:
@@ -123,7 +123,7 @@ class NoteReader:
             reader.assign(places)
         return {place.partition for place in places}
 
-    def _take(self, message: Message, notes: dict[str, Note]) -> None:
+    def _take(self, message: Message, notes: Notes) -> None:
         key, value = message.key(), message.value()
         if not isinstance(key, bytes) or not key.startswith(self._prefix):
             return
@@ -142,7 +142,7 @@ class NoteReader:
             return
         notes[name] = note
         if len(notes) > self._most:
-            del notes[next(iter(notes))]
+            notes.popitem(last=False)
 
 
 def _some(reader: Consumer) -> list[Message]:

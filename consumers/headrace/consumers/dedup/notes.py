@@ -6,6 +6,7 @@ one for every job with a `dedup_key`; a record without a value takes the note ba
 """
 
 import json
+from collections import OrderedDict
 from datetime import timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -33,6 +34,11 @@ class Note(NamedTuple):
         if self.due:
             return b'{"created":%d,"first":%d,"due":%d}' % self
         return b'{"created":%d,"first":%d}' % self[:2]
+
+
+Notes = OrderedDict[str, Note]
+"""Notes by the names of their jobs, the latest last. Not a plain dict, which gets slow when it is
+emptied from the front."""
 
 
 class Span(NamedTuple):

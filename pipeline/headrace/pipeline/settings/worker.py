@@ -75,7 +75,7 @@ class WorkerSettings(Settings):
     worker_dedup_bytes: int = Field(
         default=67_108_864,
         ge=1_048_576,
-        description="Bytes of notes of `dedup_key`s remembered per lane, some 350 for each job "
+        description="Bytes of notes of `dedup_key`s remembered per lane, some 450 for each job "
         "within the window; beyond it the oldest are forgotten, and their jobs run again when "
         "they are submitted again.",
     )
