@@ -104,9 +104,9 @@ def make_producer(
 
 
 def make_transactional_producer(
-    settings: KafkaSettings, producing: ProducerSettings, transactional_id: str
+    settings: KafkaSettings, producing: ProducerSettings, transactional_id: str, **extra: Any
 ) -> Producer:
-    """Make the producer of hand-overs.
+    """Make the producer of hand-overs; further librdkafka settings in `extra` win.
 
     A transaction begun right after the last one is answered CONCURRENT_TRANSACTIONS and backs
     off 100 ms by default: hence the short back-off. An abandoned transaction hides what stands
@@ -122,7 +122,7 @@ def make_transactional_producer(
         "retry.backoff.max.ms": 20,
         "linger.ms": 0,
     }
-    return make_producer(settings, producing, **config)
+    return make_producer(settings, producing, **(config | extra))
 
 
 def make_consumer(

@@ -241,26 +241,34 @@ def test_a_batch_that_lies_on_the_lane_twice_runs_once(
     assert mine.replays.status(mine.tenant).states == {"succeeded": 30}
 
 
-def test_of_two_processes_on_one_replay_the_older_stops_and_no_job_runs_twice(mine: Mine) -> None:
+def test_a_process_that_slept_through_a_takeover_stops_and_no_job_runs_twice(mine: Mine) -> None:
+    """When it wakes, it writes the batch that is next for it, and cannot record it."""
     ids = mine.bury(120)
-    stopped: list[BaseException] = []
-    begun = threading.Event()
+    asleep, awake = threading.Event(), threading.Event()
+    raised: list[BaseException] = []
+    definition = mine.replays.define(mine.options(rate=60.0), name=mine.tenant)
+    assert definition is not None
+
+    def sleep_after_the_first_batch(_: ReplayProgress) -> None:
+        asleep.set()
+        awake.wait(60)
 
     def older() -> None:
-        definition = mine.replays.define(mine.options(rate=60.0), name=mine.tenant)
-        assert definition is not None
         try:
-            mine.replays.begin(definition, threading.Event(), lambda _: begun.set())
-        except TakenOverError as error:
-            stopped.append(error)
+            mine.replays.begin(definition, threading.Event(), sleep_after_the_first_batch)
+        except BaseException as error:
+            raised.append(error)
 
     thread = threading.Thread(target=older)
     thread.start()
-    assert begun.wait(30)
+    assert asleep.wait(60)
     ended = Replays(mine.stage.pipeline, mine.stage.kafka).resume(mine.tenant, threading.Event())
-    thread.join(30)
+    awake.set()
+    thread.join(60)
     assert ended.progress.replayed == 120
-    assert "goes on in another process" in str(stopped[0])
+    assert [type(error) for error in raised] == [TakenOverError]
+    assert "goes on in another process" in str(raised[0])
+    assert sum(mine.ids_on_lane().values()) > 120, "it wrote nothing: this test proves nothing"
     mine.work_off(ids)
     assert Counter(event.tag for event in mine.journal.events("start")) == Counter(ids)
 

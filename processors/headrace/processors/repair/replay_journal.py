@@ -20,7 +20,12 @@ from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
 from headrace.pipeline.topics.calls import Place
 from headrace.processors.repair.replay_errors import TakenOverError
 
-_STEP: Final = 10.0
+_UNHURRIED: Final[Mapping[str, Any]] = {
+    "transaction.timeout.ms": 30_000,
+    "delivery.timeout.ms": 29_000,
+}
+"""Nobody waits for these transactions, so a busy machine may take its time with one."""
+_STEP: Final = 30.0
 """Seconds for one step of a transaction, as long as the broker keeps it open."""
 _PATIENCE: Final = 60.0
 """Seconds in which a transaction is tried again: a broker that restarts takes 15."""
@@ -49,7 +54,9 @@ class ReplayJournal:
         self._group = group
         self._name = name
         self._refused: list[KafkaError] = []
-        self._producer: Producer = make_transactional_producer(kafka, load(ProducerSettings), group)
+        self._producer: Producer = make_transactional_producer(
+            kafka, load(ProducerSettings), group, **_UNHURRIED
+        )
         # Belongs to no member: nobody else reads this group, and the fence is the transaction's.
         with closing(make_consumer(kafka, group)) as consumer:
             self._metadata: Any = consumer.consumer_group_metadata()
