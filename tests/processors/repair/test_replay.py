@@ -6,6 +6,7 @@ run stops the others; bytes, key or history change on the way. The tests share a
 of each have a tenant of their own.
 """
 
+import secrets
 import threading
 import uuid
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message, TopicPartition
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from headrace.pipeline.kafka import make_admin, make_consumer
 from headrace.processors.repair import replay_setting
@@ -224,6 +226,24 @@ def test_a_replay_that_died_after_writing_a_batch_writes_none_of_it_again(
     assert mine.ids_on_lane() == Counter(ids)
 
 
+def test_a_replay_that_dies_again_and_again_writes_nothing_twice(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not what the first of its processes had written, which the last one has yet to meet."""
+    ids = mine.bury(90)
+    crash_before_record(monkeypatch, 2)
+    with pytest.raises(Crash):
+        mine.replay(rate=60.0)  # a batch is 30 letters
+    monkeypatch.undo()
+    for number in (0, 1, 2):
+        crash_before_record(monkeypatch, number)
+        with pytest.raises(Crash):
+            mine.resume()
+        monkeypatch.undo()
+    assert mine.resume().progress.replayed == 90
+    assert mine.ids_on_lane() == Counter(ids)
+
+
 def test_a_batch_that_lies_on_the_lane_twice_runs_once(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +253,7 @@ def test_a_batch_that_lies_on_the_lane_twice_runs_once(
     with pytest.raises(Crash):
         mine.replay(rate=30.0)  # a batch is 15 letters
     monkeypatch.undo()
-    monkeypatch.setattr(replay_setting, "written_since", lambda *_: frozenset())
+    monkeypatch.setattr(replay_setting, "written_since", lambda *_: set())
     assert mine.resume().finished
     assert sorted(Counter(mine.ids_on_lane().values()).items()) == [(1, 15), (2, 15)]
     mine.work_off(ids)
@@ -411,6 +431,32 @@ def test_a_lane_without_a_topic_refuses_its_letters_and_the_rest_goes_on(mine: M
     assert ended.progress.refused == {"topic-missing": 2}
     assert ended.progress.replayed == 2
     stage.apply()
+
+
+def test_a_letter_that_its_lane_finds_too_large_is_refused_and_its_batch_goes_on(
+    mine: Mine,
+) -> None:
+    ids = mine.bury(5)
+    mine.bury(arguments={"tag": secrets.token_hex(20_000)})
+    limit_records(mine.stage, "default.normal", 10_000)
+    try:
+        ended = mine.replay()
+    finally:
+        limit_records(mine.stage, "default.normal", None)
+    assert ended.progress.refused == {"too-large": 1}
+    assert mine.ids_on_lane() == Counter(ids)
+
+
+def limit_records(stage: Stage, lane: str, limit: int | None) -> None:
+    """Set a lane's `max.message.bytes`; None takes the broker's default."""
+    operation = AlterConfigOpType.SET if limit else AlterConfigOpType.DELETE
+    entry = ConfigEntry("max.message.bytes", str(limit or 0), incremental_operation=operation)
+    place = ConfigResource(
+        ConfigResource.Type.TOPIC, stage.topic(lane), incremental_configs=[entry]
+    )
+    admin = make_admin(stage.kafka)
+    for done in admin.incremental_alter_configs([place]).values():
+        done.result(30)
 
 
 def test_progress_is_stored_whole() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -29,6 +29,8 @@ _GONE: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001
 )
 _ROOM_SECONDS: Final = 0.05
+_ONLY_FAILURES: Final[Mapping[str, Any]] = {"delivery.report.only.error": True}
+"""To be told of each letter that arrives costs as much as to send it."""
 Copy = tuple[str, int]
 """A job's id and the generation of its record on the lane: what tells a letter's copy."""
 
@@ -49,29 +51,23 @@ class Settled:
 class LaneWriter:
     """Writes to lanes, never in a transaction. Owned by one thread.
 
-    Attributes:
-        floors: By partition of a lane, the offset behind the last record that was written there
-            and acknowledged: what a later batch writes lies at or above it.
-
     Args:
         kafka: Where Kafka is.
         partitions: How many each lane's topic has.
-        floors: Where to begin.
     """
 
-    def __init__(
-        self, kafka: KafkaSettings, partitions: Mapping[str, int], floors: Mapping[Place, int]
-    ) -> None:
+    def __init__(self, kafka: KafkaSettings, partitions: Mapping[str, int]) -> None:
         self._kafka = kafka
         self._partitions = partitions
         self._producer: Producer = make_producer(
-            kafka, load(ProducerSettings, producer_delivery_timeout=DELIVERY)
+            kafka,
+            load(ProducerSettings, producer_delivery_timeout=DELIVERY),
+            **_ONLY_FAILURES,
         )
         # Asked for first: a record for a topic unknown to the client waits half a second.
         self._producer.list_topics(timeout=DELIVERY.total_seconds())
-        self._written: list[Outgoing] = []
+        self._sent: list[Outgoing] = []
         self._failed: list[tuple[Outgoing, KafkaError]] = []
-        self.floors: dict[Place, int] = dict(floors)
 
     def write(self, letter: Outgoing) -> None:
         """Send one letter; `settle` tells whether it arrived."""
@@ -84,7 +80,7 @@ class LaneWriter:
                 self._failed.append((letter, kafka_error(error)))
                 return
             else:
-                self._producer.poll(0)
+                self._sent.append(letter)
                 return
 
     def _produce(self, letter: Outgoing) -> None:
@@ -104,31 +100,35 @@ class LaneWriter:
             KafkaUnavailableError: A letter was not acknowledged in time: it may be there or not.
             TopicError: Kafka refused for a reason that is not the letter's.
         """
-        self._flush()
+        failed = self._flush()
         # Another record of its batch may have been too large.
-        failed, self._failed = self._failed, []
         again = [letter for letter, error in failed if _is_size(error)]
-        refused = [(each, self._refusal(each, e)) for each, e in failed if not _is_size(e)]
+        failed = [each for each in failed if not _is_size(each[1])]
         for letter in again:
             self.write(letter)
-            self._flush()
-        refused += [(each, self._refusal(each, error)) for each, error in self._failed]
-        self._failed.clear()
-        written, self._written = self._written, []
-        return Settled(written, refused)
+            failed += self._flush()
+        refused = [(letter, self._refusal(letter, error)) for letter, error in failed]
+        # By identity: to compare two letters costs more than to write one.
+        missing_ones = {id(letter) for letter, _ in failed}
+        sent = {id(letter): letter for letter in self._sent}
+        self._sent.clear()
+        return Settled([each for key, each in sent.items() if key not in missing_ones], refused)
 
     def close(self) -> None:
         """Drop what was not sent: whoever goes on with the replay sends it."""
         self._producer.purge()
         self._producer.flush(1)
 
-    def _flush(self) -> None:
+    def _flush(self) -> list[tuple[Outgoing, KafkaError]]:
+        """Wait for every answer; gives what failed."""
         left = self._producer.flush(DELIVERY.total_seconds() + 1)
         if left:
             raise KafkaUnavailableError(
                 f"{left} letters were not acknowledged within {DELIVERY.total_seconds():g} s; "
                 "resume the replay when Kafka is well"
             )
+        failed, self._failed = self._failed, []
+        return failed
 
     def _refusal(self, letter: Outgoing, error: KafkaError) -> Refused:
         if error.code() in _GONE:
@@ -142,13 +142,9 @@ class LaneWriter:
             )
         raise explain(f"writing to {letter.lane}", error, self._kafka)
 
-    def _answered(self, letter: Outgoing, error: KafkaError | None, message: Message) -> None:
+    def _answered(self, letter: Outgoing, error: KafkaError | None, _: Message) -> None:
         if error is not None:
             self._failed.append((letter, error))
-            return
-        place = (letter.lane, message.partition() or 0)
-        self.floors[place] = max(self.floors.get(place, 0), (message.offset() or 0) + 1)
-        self._written.append(letter)
 
 
 def _is_size(error: KafkaError) -> bool:
@@ -160,7 +156,7 @@ def written_since(
     spans: Iterable[LogSpan],
     floors: Mapping[Place, int],
     replay: str,
-) -> frozenset[Copy]:
+) -> set[Copy]:
     """Find the records that a replay wrote to lanes after its last recorded batch.
 
     A process that died between writing a batch and recording it leaves up to a batch of them. A
@@ -193,7 +189,7 @@ def written_since(
             raw = headers_of(message)
             if raw.get(headers.REPLAY) == mark:
                 found.add((_text(raw, headers.ID), int(_text(raw, headers.GENERATION) or 0)))
-    return frozenset(found)
+    return found
 
 
 def _text(raw: Mapping[str, bytes | None], name: str) -> str:

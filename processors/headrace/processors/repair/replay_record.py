@@ -8,6 +8,8 @@ from headrace.pipeline.queues import Lane
 from headrace.processors.sightings import Location, Sighting
 from headrace.schemas import headers
 
+_BY_KEY: Final = -1
+
 
 class Attempts(StrEnum):
     """What number a replayed job's next attempt has."""
@@ -42,10 +44,10 @@ class Outgoing(NamedTuple):
     def partition(self, partitions: int) -> int:
         """Choose the partition; for the same letter always the same one.
 
-        By the key as every producer does. A letter of a foreign producer may have none; then by
-        the job's id, since doubles are only recognised within a partition.
+        The producer's partitioner does, by the key. A letter of a foreign producer may have none;
+        then it is the job's id that decides, since doubles are only recognised within a partition.
         """
-        return partition_of(self.key or self.job_id.encode(), partitions)
+        return _BY_KEY if self.key else partition_of(self.job_id.encode(), partitions)
 
 
 def outgoing(

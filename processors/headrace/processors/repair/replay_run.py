@@ -44,7 +44,7 @@ _BATCH_AGE: Final = 1.0
 """Seconds after which a batch is recorded though it is not full."""
 _BATCH_BYTES: Final = 8_388_608
 """Of arguments in a batch: it is held in memory."""
-_FLOORS_AGE: Final = 60.0
+_FLOORS_AGE: Final = 5.0
 """Seconds after which it is asked anew where the lanes end: so a replay that is resumed has little
 to look through, and no retention overtakes it."""
 
@@ -74,7 +74,7 @@ class Tools:
     writer: LaneWriter
     journal: ReplayJournal
     lane_ends: Callable[[], Mapping[Place, int]]
-    copies: frozenset[Copy]
+    copies: set[Copy]
     actor: str
 
 
@@ -188,7 +188,9 @@ class ReplayRun:
         )
 
     def _send(self, letter: Outgoing, stop: threading.Event) -> bool:
-        if (letter.job_id, letter.generation) in self._tools.copies:
+        copy = (letter.job_id, letter.generation)
+        if copy in self._tools.copies:
+            self._tools.copies.discard(copy)
             self._batch.there.append(letter)
             return True
         if not self._pace.wait(stop):
@@ -225,12 +227,14 @@ class ReplayRun:
         self._follow_marks()
 
     def _floors(self) -> Mapping[Place, int]:
-        """Give from where on the next batch will lie: nothing is on its way now."""
-        writer = self._tools.writer
-        if self._clock() - self._floors_at >= _FLOORS_AGE:
-            self._floors_at = self._clock()
-            writer.floors.update(self._tools.lane_ends())
-        return dict(writer.floors)
+        """Give from where on the next batch will lie: nothing is on its way now.
+
+        Not above what a dead process wrote, until all of that is recorded: this one may die, too.
+        """
+        if self._tools.copies or self._clock() - self._floors_at < _FLOORS_AGE:
+            return self.progress.floors
+        self._floors_at = self._clock()
+        return self._tools.lane_ends()
 
     def _follow_marks(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """What a replay finds when it begins or is resumed: topics, letters, lanes, and what lies on them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import Final
 
@@ -17,7 +17,7 @@ from headrace.processors.repair.replay_journal import ReplayJournal
 from headrace.processors.repair.replay_lanes import Copy, LaneWriter, written_since
 from headrace.processors.repair.replay_letters import LetterSelection, LiveMarks
 from headrace.processors.repair.replay_run import ReplayRun, Tell, Tools
-from headrace.processors.repair.replay_store import StoredReplay
+from headrace.processors.repair.replay_store import ReplayedJob, StoredReplay
 from headrace.processors.snapshot import Cluster, LogSpan, Snapshot
 
 _SEEN_ROLES: Final = (Role.LANE, Role.DEAD_LETTERS)
@@ -36,7 +36,7 @@ class ReplaySetting:
         self,
         stored: StoredReplay,
         journal: ReplayJournal,
-        copies: frozenset[Copy],
+        copies: set[Copy],
         actor: str,
         stop: threading.Event,
         tell: Tell,
@@ -46,7 +46,7 @@ class ReplaySetting:
         snapshot = self.look(options)
         with ExitStack() as stack:
             marks = stack.enter_context(LiveMarks(self._kafka, self._topology.letters))
-            writer = LaneWriter(self._kafka, _partitions(snapshot), stored.progress.floors)
+            writer = LaneWriter(self._kafka, _partitions(snapshot))
             stack.callback(writer.close)
             tools = Tools(
                 self._kafka,
@@ -92,14 +92,19 @@ class ReplaySetting:
         """Tell where the lanes end now."""
         return {span.place: span.end for span in self._lane_spans()}
 
-    def copies(self, stored: StoredReplay) -> frozenset[Copy]:
+    def copies(self, stored: StoredReplay, recorded: Iterable[ReplayedJob]) -> set[Copy]:
         """Find what a process that died wrote to lanes without recording it.
+
+        Args:
+            stored: The replay.
+            recorded: What it wrote and recorded.
 
         Raises:
             ReplayError: A lane does not tell any more.
         """
         floors, name = stored.progress.floors, stored.definition.name
-        return written_since(self._kafka, self._lane_spans(), floors, name)
+        found = written_since(self._kafka, self._lane_spans(), floors, name)
+        return found - {(job.job_id, job.generation) for job in recorded}
 
     def _lane_spans(self) -> list[LogSpan]:
         return self._cluster.snapshot(self._pipeline, (Role.LANE,)).of((Role.LANE,))

@@ -158,7 +158,7 @@ class Replays:
                 progress.positions,
             )
             stored = StoredReplay(definition, progress)
-            ended = self._setting.run(stored, journal, frozenset(), definition.by, stop, tell)
+            ended = self._setting.run(stored, journal, set(), definition.by, stop, tell)
             return Ended(definition, ended)
 
     def resume(
@@ -179,8 +179,8 @@ class Replays:
             return Ended(stored.definition, stored.progress)
         with ReplayJournal(self._kafka, self.group(name), name) as journal:
             # Again, now that nobody else can record anything.
-            stored, _ = read_replay(self._kafka, self._topology, name)
-            copies = self._setting.copies(stored)
+            stored, recorded = read_replay(self._kafka, self._topology, name)
+            copies = self._setting.copies(stored, recorded)
             actor, reason = by or user_name(), stored.definition.reason
             at, done = now_ms(), stored.progress.replayed
             progress = replace(stored.progress, phase=Phase.RUNNING, at=at)
