@@ -6,6 +6,7 @@ a restart to be seen.
 """
 
 import json
+import signal
 import threading
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ from headrace.schemas import headers
 from tests.guarantees.conftest import new_stage
 from tests.support import scheduled
 from tests.support.scheduled import SECOND, journal_of
-from tests.support.stage import Stage, headers_of, wait_until
+from tests.support.stage import RunningProcess, Stage, headers_of, wait_until
 
 pytestmark = pytest.mark.kafka
 Declare = Callable[[Pipeline], object]
@@ -67,26 +68,42 @@ def fired(stage: Stage, name: str) -> dict[int, str]:
     return found
 
 
-def test_each_fire_runs_once_though_the_scheduler_in_charge_is_killed(
-    build: Callable[..., Stage],
-) -> None:
+def test_each_fire_runs_once_though_schedulers_sleep_and_die(build: Callable[..., Stage]) -> None:
     stage = build()
     journal = journal_of(stage.pipeline.name)
-    with stage.worker(["default.normal"]), stage.process("scheduler") as first:
-        first.says("in charge of the schedules")
-        with stage.process("scheduler") as second:
-            second.says("scheduler started")
-            wait_until("some fired", lambda: journal.count("start") >= 2)
-            first.kill()
-            second.says("in charge of the schedules")
-            wait_until("it has gone on", lambda: journal.count("start") >= 12)
-            assert second.terminate() == 0
+    with (
+        stage.worker(["default.normal"]),
+        stage.process("scheduler") as first,
+        stage.process("scheduler") as second,
+    ):
+        wait_until("some fired", lambda: journal.count("start") >= 2)
+        asleep = in_charge(stage, first, second)
+        awake = second if asleep is first else first
+        asleep.process.send_signal(signal.SIGSTOP)
+        wait_until("the other fires", lambda: in_charge(stage, first, second) is awake)
+        asleep.process.send_signal(signal.SIGCONT)
+        asleep.says("another process has them")
+        # Of what its successor has fired it fires nothing; one fire may have been on its way.
+        records = stage.records("default.normal")
+        assert len(records) - len(fired(stage, "every-second")) <= 1
+        killed = in_charge(stage, first, second)
+        survivor = second if killed is first else first
+        killed.kill()
+        wait_until("the other fires", lambda: in_charge(stage, first, second) is survivor)
+        assert survivor.terminate() == 0
         stage.drained()
     fires = fired(stage, "every-second")
     times = sorted(fires)
     assert times == list(range(times[0], times[-1] + 1, 1000))
     starts = [event.tag for event in journal.events("start")]
     assert sorted(starts) == sorted(fires.values())
+
+
+def in_charge(stage: Stage, *schedulers: RunningProcess) -> RunningProcess:
+    """The process that fired last."""
+    name = states(stage, "every-second")[-1].by
+    (found,) = [each for each in schedulers if f"-{each.process.pid}-" in name]
+    return found
 
 
 def declare_misfires(pipeline: Pipeline) -> None:
