@@ -42,6 +42,8 @@ def make(name: str, schedules: Callable[[Pipeline], object] = every_second) -> P
         journal.note("start", context.id, context.attempt)
         while not (journal.gate.exists() or context.cancelled):
             time.sleep(0.02)
+        if context.cancelled:
+            raise InterruptedError("told to stop")
 
     schedules(pipeline)
     return pipeline

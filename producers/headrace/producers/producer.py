@@ -170,6 +170,18 @@ class Producer:
         )
         return self._send(self.job_of(schedule), options)
 
+    def prepare_fires(self, schedule: Schedule) -> None:
+        """Do what the first fire of a schedule would have to wait for: look at topics and schema.
+
+        Raises:
+            As `submit_fire`, as far as it can be known before.
+        """
+        job = self.job_of(schedule)
+        queue = self.pipeline.queues[job.policy.queue]
+        lane = lane_for(self.pipeline.name, queue, job.policy, schedule.priority)
+        job.codec.encode(job.arguments)
+        self._preparation.ensure(lane, job)
+
     def job_of(self, schedule: Schedule) -> Job[Any]:
         """Make the job that a schedule submits, if it is only named so far.
 

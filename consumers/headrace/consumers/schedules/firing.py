@@ -50,6 +50,14 @@ class Firing:
         self._figures = figures
         self._made: Producer | None = None
 
+    def prepare(self, schedule: Schedule) -> None:
+        """Do before the first fire what it would have to wait for, or would fail by.
+
+        Raises:
+            HeadraceError: The job cannot be submitted as it is.
+        """
+        self._producer.prepare_fires(schedule)
+
     def fire(self, entry: Entry, found: Overdue) -> None:
         """Do what is due, and say so in the schedule's state.
 
@@ -136,7 +144,7 @@ class Firing:
 
     @property
     def _producer(self) -> Producer:
-        """Made for the first fire: most schedulers never fire."""
+        """Made when there is a schedule: most schedulers never fire."""
         if self._made is None:
             options = self._options
             self._made = Producer(options.pipeline, kafka=options.kafka, settings=options.producing)

@@ -32,8 +32,8 @@ from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.schedules import records
 from headrace.pipeline.schedules.book import Entry, ScheduleBook
-from headrace.pipeline.schedules.policies import Overlap
 from headrace.pipeline.schedules.records import ScheduleState
+from headrace.pipeline.schedules.schedule import Schedule
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings
 from headrace.schemas.errors import HeadraceError
 
@@ -73,6 +73,7 @@ class Term:
         self._topic = topology.schedules
         self._book = ScheduleBook(options.pipeline.schedules)
         self._due: dict[str, int | None] = {}
+        self._prepared: dict[str, Schedule] = {}
         self._touched: set[str] = set(options.pipeline.schedules)
         self._tail = Tail(options.kafka, topology.schedules, self._take)
         self._ended = EndedJobs(options.kafka, topology.events)
@@ -141,7 +142,7 @@ class Term:
             if written:
                 self._settle(found, written)
         self._figures.in_charge = len(self._due)
-        self._ended.follow(self._awaited())
+        self._ended.follow(self._book.awaited())
 
     def _settle(self, names: Iterable[str], written: Sequence[CompactedRecord]) -> None:
         """Write states that no fire leads to; not over what somebody has written meanwhile."""
@@ -166,10 +167,20 @@ class Term:
         begins = entry.begins
         if begins is None:
             return (self._adopted(entry),)
+        if self._prepared.get(name) is not entry.schedule:
+            self._prepare(entry.schedule)
         fire = entry.next_fire(begins)
         self._due[name] = None if fire is None else entry.schedule.due(fire)
         passed = entry.passed_pause(begins)
         return () if passed is None else (self._moved(entry, passed),)
+
+    def _prepare(self, schedule: Schedule) -> None:
+        """Find out now, not at its first fire in the night, whether a schedule can fire."""
+        try:
+            self._firing.prepare(schedule)
+            self._prepared[schedule.name] = schedule
+        except HeadraceError as error:
+            self._fails(schedule.name, str(error))
 
     def _adopted(self, entry: Entry) -> CompactedRecord:
         """The first state of a schedule: its fires count from now on, come what may.
@@ -188,18 +199,6 @@ class Term:
         was = entry.state or ScheduleState(handled, timing)
         moved = replace(was, handled=handled, timing=timing, at=now, by=self._options.scheduler)
         return records.state_record(self._topic, entry.schedule.name, moved)
-
-    def _awaited(self) -> dict[str, int]:
-        """The jobs whose end decides over the next fire."""
-        return {
-            entry.state.job: entry.state.fired
-            for entry in self._book.entries()
-            if entry.schedule.overlap is not Overlap.ALLOW
-            and entry.state is not None
-            and entry.state.job is not None
-            and entry.state.fired is not None
-            and entry.state.ended is None
-        }
 
     # -- firing ------------------------------------------------------------------------------------
 

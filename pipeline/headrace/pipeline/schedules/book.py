@@ -8,6 +8,7 @@ from typing import Any, Final
 from headrace.pipeline.errors import DeclarationError
 from headrace.pipeline.schedules import records
 from headrace.pipeline.schedules.overdue import Overdue, overdue
+from headrace.pipeline.schedules.policies import Overlap
 from headrace.pipeline.schedules.records import Pause, ScheduleState
 from headrace.pipeline.schedules.schedule import Schedule
 
@@ -150,3 +151,15 @@ class ScheduleBook:
             found = self.entry(name)
             assert found is not None
             yield found
+
+    def awaited(self) -> dict[str, int]:
+        """The jobs whose end decides over the next fire, each with the time of its own fire."""
+        return {
+            entry.state.job: entry.state.fired
+            for entry in self.entries()
+            if entry.schedule.overlap is not Overlap.ALLOW
+            and entry.state is not None
+            and entry.state.job is not None
+            and entry.state.fired is not None
+            and entry.state.ended is None
+        }
