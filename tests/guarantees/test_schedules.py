@@ -23,9 +23,9 @@ from headrace.consumers.schedules.figures import ScheduleFigures
 from headrace.consumers.schedules.term import Term, TermOptions
 from headrace.pipeline import Misfire, Overlap, Pipeline, Schedule
 from headrace.pipeline.compacted import read_latest
-from headrace.pipeline.schedules.records import ScheduleState
+from headrace.pipeline.schedules.records import ScheduleState, described
 from headrace.pipeline.schedules.schedule import NamedJob
-from headrace.pipeline.schedules.timing import Every
+from headrace.pipeline.schedules.timing import At, Every
 from headrace.pipeline.settings import ProducerSettings, load
 from headrace.processors.errors import NotFoundError
 from headrace.processors.schedules import Schedules
@@ -177,8 +177,15 @@ def test_an_operators_schedule_fires_pauses_resumes_and_ends_without_a_restart(
 ) -> None:
     stage = build(lambda _: None)
     desk = Schedules(stage.pipeline, stage.kafka)
-    with stage.scheduler():
+    with stage.scheduler() as scheduler:
         desk.add(named("added", misfire=Misfire.catch_up(100)), "ada")
+        # What a newer release added: that it cannot fire here is told long before it should.
+        strange = Schedule(
+            "strange", At(datetime(2199, 1, 1, tzinfo=UTC)), NamedJob("new.type", {})
+        )
+        stage.send("schedules", json.dumps(described(strange)), b"managed/strange")
+        failing = scheduler.figures.schedules.failing
+        wait_until("it is told", lambda: "new.type" in failing.get("strange", ""))
         wait_until("it fires", lambda: len(fired(stage, "added")) >= 2)
         assert desk.find("added").standing == "active"
         paused = desk.pause("added", "ada").entry.pause
