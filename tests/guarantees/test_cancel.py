@@ -167,14 +167,32 @@ def test_a_job_that_expires_while_it_waits_is_never_released(
     assert journal.count("start") == 0
 
 
-def test_a_cancelled_dedup_key_can_be_submitted_again(stage: Stage, journal: Journal) -> None:
-    options = {"dedup_key": f"order-{journal.path}", **HOUR}
+def test_a_delayed_dedup_key_that_was_cancelled_can_be_submitted_again(
+    stage: Stage, journal: Journal
+) -> None:
+    options = {"dedup_key": f"order-{journal.path}"}
+    job_id = stage.submit("work", options | HOUR, journal=journal.path, tag="1")
+    cancel(stage, job_id)
+    await_cancelled(stage, job_id)
+    assert stage.submit("work", options, journal=journal.path, tag="2") == job_id
+    wait_until("the second one ran", lambda: journal.count("done", "2"))
+
+
+def test_a_queued_dedup_key_that_was_cancelled_can_be_submitted_again(
+    stage: Stage, journal: Journal
+) -> None:
+    busy = [stage.submit("gate", journal=journal.path, tag=f"b{n}") for n in range(2)]
+    wait_until("both slots are taken", lambda: journal.count("start") == 2)
+    options = {"dedup_key": f"order-{journal.path}"}
     job_id = stage.submit("work", options, journal=journal.path, tag="1")
     cancel(stage, job_id)
     await_cancelled(stage, job_id)
-    del options["delay"]
     assert stage.submit("work", options, journal=journal.path, tag="2") == job_id
+    journal.gate.touch()
     wait_until("the second one ran", lambda: journal.count("done", "2"))
+    assert journal.count("start", "1") == 0
+    for each in busy:
+        stage.await_state(each, JobState.SUCCEEDED)
 
 
 def test_foreign_orders_that_cannot_be_read_harm_nobody(stage: Stage, journal: Journal) -> None:

@@ -178,6 +178,8 @@ class LaneThread:
         if self.dedup is not None:
             self._go_on_with_notes(self.dedup, trusted=trusted)
         self._recorder.step(trusted=trusted)
+        if self.dedup is not None:  # whoever has seen that a job is cancelled may submit it anew
+            self.dedup.leave(self._is_recorded)
         if poll:
             self.dispatch.take(self._dropping.pass_on(self._admit(self._poll())))
         if trusted and self.dispatch.step():
@@ -263,7 +265,7 @@ class LaneThread:
                     pass
 
     def _record(self, record: JobRecord, settled: Settled) -> None:
-        """Record what became of an admitted job, once its dedup note is stored if it has one."""
+        """Record what became of a job, at once or when its note in the dedup window is stored."""
         if self.dedup is None or not self.dedup.keeps_back(record, settled):
             self._recorder.add(settled)
 

@@ -145,14 +145,18 @@ class LaneDedup:
             trusted: Whether it is known that the partitions are still owned.
         """
         self._ask_again()
-        while self._leaving and is_recorded(self._leaving[0]):
-            record = self._leaving.popleft()
-            self._firsts.left(record.partition, record.offset, record.headers, now_ms())
+        self.leave(is_recorded)
         if trusted:
             self._log.publish()
         stored = self._log.stored()
         self._figures.unnoted = self._unreadable or self._log.refused
         return stored
+
+    def leave(self, is_recorded: Callable[[JobRecord], bool]) -> None:
+        """Let go of the jobs whose outcome is stored: from here on they are not live."""
+        while self._leaving and is_recorded(self._leaving[0]):
+            record = self._leaving.popleft()
+            self._firsts.left(record.partition, record.offset, record.headers, now_ms())
 
     def judged(self) -> Iterator[JobRecord | Settled]:
         """Give what had to wait for notes that have been read by now, in order."""
