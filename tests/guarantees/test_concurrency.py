@@ -17,9 +17,9 @@ from tests.support.stage import Stage, runs_too_many, wait_until
 pytestmark = pytest.mark.kafka
 LANES = ["default.normal"]
 BUFFER = 4 * 1024 * 1024
-ONE_POLL = 4_194_304 + 262_144
+ONE_POLL = 4_194_304 + 1_048_576
 """What the client may have fetched before it is asked: `queued.max.messages.kbytes`, and one fetch
-more."""
+more, which brings a whole batch even where `max.partition.fetch.bytes` is less."""
 PAYLOAD = 500_000
 
 

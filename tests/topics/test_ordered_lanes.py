@@ -86,7 +86,7 @@ def test_a_drained_lane_grows_and_its_new_partitions_begin_at_zero(
     report = apply_plan(growth(unique_name, settings), settings)
     assert report.ok
     assert report.grown == (lane, notes_beside(lane))
-    offsets = ClusterReader(settings).committed([lane])[lane]
+    offsets = ClusterReader(settings).committed({lane: [(lane, p) for p in range(5)]})[lane]
     assert [offsets[lane, p] for p in range(5)] == [3, 3, 0, 0, 0]
 
 

@@ -86,8 +86,12 @@ def lane_of(pipeline: Pipeline) -> str:
     return next(pipeline.topology.lanes()).topic
 
 
-def offsets_of(settings: KafkaSettings, group: str) -> dict[tuple[str, int], int]:
-    return dict(ClusterReader(settings).committed([group])[group])
+def offsets_of(
+    settings: KafkaSettings, group: str, topic: str | None = None
+) -> dict[tuple[str, int], int]:
+    """What a group has committed in five partitions of a topic; of the lane it is named after."""
+    places = [(topic or group, partition) for partition in range(5)]
+    return dict(ClusterReader(settings).committed({group: places})[group])
 
 
 def produce(kafka: str, topic: str, partition: int, count: int = 3) -> None:
@@ -134,7 +138,7 @@ def test_after_apply_every_group_has_an_offset_in_every_partition(
     apply(shop, settings)
     for topic in wanted(shop, SETTINGS):
         if topic.group:
-            committed = offsets_of(settings, topic.group)
+            committed = offsets_of(settings, topic.group, topic.name)
             for partition in range(topic.partitions):
                 assert committed[topic.name, partition] == 0
 

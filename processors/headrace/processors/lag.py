@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from headrace.consumers.clock import now_ms
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
-from headrace.pipeline.topics.calls import Place
 from headrace.processors.lag_report import (
     DeadLetterCount,
     LagReport,

@@ -10,10 +10,10 @@ from typing import Final, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from headrace.pipeline.errors import KafkaUnavailableError
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka import make_reader
 from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings
-from headrace.pipeline.topics.calls import Place
 from headrace.processors.snapshot import LogSpan
 
 Progress = Callable[[int, int], None]

@@ -1,6 +1,7 @@
 """Where a pipeline's topics begin and end, and how far their groups are, at one moment."""
 
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -19,11 +19,12 @@ from confluent_kafka import (
 from headrace.consumers import commit_metadata
 from headrace.consumers.commit_metadata import CommitMetadata
 from headrace.pipeline.errors import KafkaUnavailableError, TopicError
+from headrace.pipeline.group_offsets import Committed, Place
 from headrace.pipeline.kafka_faults import kafka_error
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.topics import Role
 from headrace.pipeline.topics.api import EARLIEST, LATEST
-from headrace.pipeline.topics.calls import AdminCalls, Place, is_code
+from headrace.pipeline.topics.calls import AdminCalls, is_code
 from headrace.pipeline.topology import TIERS, Topology
 
 CLOCK_MARGIN: Final = 600_000
@@ -130,10 +131,14 @@ class Cluster(AdminCalls):
         Commit points are read before ends, so that no commit point is beyond an end.
         """
         named = roles_of(pipeline.topology, roles)
-        commits = self._commit_points(
-            {group_of(pipeline.topology, topic, role) for topic, role in named.items()} - {None}
-        )
-        return Snapshot(named, self._spans(named), commits)
+        places = self._places(named)
+        asked: dict[str, list[Place]] = defaultdict(list)
+        for place in places:
+            group = group_of(pipeline.topology, place[0], named[place[0]])
+            if group is not None:
+                asked[group].append(place)
+        commits = self._commit_points(asked)
+        return Snapshot(named, self._spans(places), commits)
 
     def since(self, spans: Iterable[LogSpan], moment: int) -> list[LogSpan]:
         """Cut spans to the records that were appended at or after a time (epoch ms)."""
@@ -160,13 +165,16 @@ class Cluster(AdminCalls):
             raise
         return group.state.name.lower().replace("_", "-"), len(group.members)
 
-    def _spans(self, topics: Iterable[str]) -> Mapping[Place, LogSpan]:
+    def _places(self, topics: Iterable[str]) -> list[Place]:
         found = self.descriptions(topics)
-        whole = [
-            LogSpan(topic, partition, 0, 0)
+        return [
+            (topic, partition)
             for topic in found
             for partition in range(len(found[topic].partitions))
         ]
+
+    def _spans(self, places: Iterable[Place]) -> Mapping[Place, LogSpan]:
+        whole = [LogSpan(topic, partition, 0, 0) for topic, partition in places]
         starts = self._offsets(whole, EARLIEST)
         ends = self._offsets(whole, LATEST)
         return {
@@ -197,28 +205,13 @@ class Cluster(AdminCalls):
             for at, future in futures.items()
         }
 
-    def _commit_points(self, groups: Iterable[str | None]) -> Mapping[Place, CommitPoint]:
-        futures = {
-            group: self.admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], **self.bound
-            )[group]
-            for group in groups
-            if group is not None
-        }
-        points: dict[Place, CommitPoint] = {}
-        for group, future in futures.items():
-            points |= self._points_of(group, future)
-        return points
-
-    def _points_of(self, group: str, future: "Future[Any]") -> Mapping[Place, CommitPoint]:
-        try:
-            found = self.result(f"reading offsets of group {group}", future)
-        except TopicError as error:
-            if is_code(error, KafkaError.GROUP_ID_NOT_FOUND):
-                return {}
-            raise
+    def _commit_points(
+        self, wanted: Mapping[str, Collection[Place]]
+    ) -> Mapping[Place, CommitPoint]:
         return {
-            (at.topic, at.partition): _point(at) for at in found.topic_partitions if at.offset >= 0
+            place: _point(commit)
+            for found in self.commits(wanted).values()
+            for place, commit in found.items()
         }
 
 
@@ -236,6 +229,6 @@ def _at(moment: int) -> Any:
     return specs.for_timestamp(max(0, moment))
 
 
-def _point(position: TopicPartition) -> CommitPoint:
-    read = commit_metadata.decode(position.metadata, position.offset)
-    return CommitPoint(position.offset, read.finished if isinstance(read, CommitMetadata) else ())
+def _point(commit: Committed) -> CommitPoint:
+    read = commit_metadata.decode(commit.metadata, commit.offset)
+    return CommitPoint(commit.offset, read.finished if isinstance(read, CommitMetadata) else ())

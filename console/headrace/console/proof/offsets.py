@@ -49,7 +49,7 @@ class Offsets:
                 return self._committed(self._lanes)
             except KafkaException:
                 # After the broker's death a client may wait for ever for a group's coordinator.
-                self._lookers.close()
+                self._lookers.forget()
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
@@ -64,7 +64,7 @@ class Offsets:
             committed = self._committed((*self._lanes, self._scheduler))
             ends = self._ends()
         except KafkaException:
-            self._lookers.close()
+            self._lookers.forget()
             self._admin = make_admin(self._kafka)
             raise
         return {

@@ -8,11 +8,11 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from headrace.pipeline.compacted import write_all
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.schema_topic import records_of
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import draining
 from headrace.pipeline.topics.api import NewTopic
-from headrace.pipeline.topics.calls import Place
 from headrace.pipeline.topics.control import partition_records
 from headrace.pipeline.topics.offsets import OffsetStep
 from headrace.pipeline.topics.plan import Action, TopicPlan, TopicStep
@@ -151,13 +151,16 @@ def _still_missing(
     wanted: dict[str, dict[Place, int]] = defaultdict(dict)
     for step in steps:
         wanted[step.group] |= {(step.topic, p): offset for p, offset in step.commits.items()}
-    known = {step.group for step in steps if step.topic not in created}
+    known = {
+        group: [place for place in places if place[0] not in created]
+        for group, places in wanted.items()
+    }
     committed = cluster.committed(known)
     return {
         group: {
             place: offset
             for place, offset in places.items()
-            if place[0] in created or place not in committed.get(group, {})
+            if place[0] in created or place not in committed[group]
         }
         for group, places in wanted.items()
     }

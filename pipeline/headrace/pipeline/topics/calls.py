@@ -1,13 +1,15 @@
 """Kafka's admin API: bounded in time, many topics at once, errors that help."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from headrace.pipeline.errors import TopicError
+from headrace.pipeline.group_offsets import Committed, GroupOffsets, Place
 from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings
@@ -17,9 +19,6 @@ TIMEOUT: Final = timedelta(seconds=15)
 POLL_SECONDS: Final = 0.02
 """Between two looks at something that passes by itself."""
 _T = TypeVar("_T")
-
-Place = tuple[str, int]
-"""A topic and a partition."""
 
 
 class AdminCalls:
@@ -54,6 +53,26 @@ class AdminCalls:
             return future.result()
         except KafkaException as error:
             raise explain(doing, kafka_error(error), self.kafka) from error
+
+    def commits(
+        self, wanted: Mapping[str, Collection[Place]]
+    ) -> Mapping[str, Mapping[Place, Committed]]:
+        """Read what groups have committed; a group that does not exist has nothing.
+
+        Args:
+            wanted: For each group the partitions to ask for.
+        """
+        with closing(GroupOffsets(self.kafka, self.seconds)) as offsets:
+            answers = offsets.of_all(wanted)
+        return {group: self._or_explain(group, answer) for group, answer in answers.items()}
+
+    def _or_explain(
+        self, group: str, answer: Mapping[Place, Committed] | KafkaException
+    ) -> Mapping[Place, Committed]:
+        if isinstance(answer, KafkaException):
+            doing = f"reading offsets of group {group}"
+            raise explain(doing, kafka_error(answer), self.kafka) from answer
+        return answer
 
     def all_done(
         self,

@@ -41,8 +41,13 @@ def undrained(cluster: ClusterReader, growing: Iterable[TopicStep]) -> Mapping[s
         For each topic that must not grow the reason.
     """
     ordered = [step for step in growing if step.wanted.ordered]
+    places = {
+        step.wanted.group: [(step.wanted.name, p) for p in range(step.before)]
+        for step in ordered
+        if step.wanted.group
+    }
     state = ClusterState(
-        committed=cluster.committed({step.wanted.group for step in ordered if step.wanted.group}),
+        committed=cluster.committed(places),
         spans=cluster.spans((step.wanted.name, p) for step in ordered for p in range(step.before)),
     )
     reasons = {step.wanted.name: refusal(step.wanted, step.before, state) for step in ordered}

@@ -1,13 +1,13 @@
 """Reading what a cluster is like, in few calls."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final
 
 from confluent_kafka import (
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicPartition,
@@ -15,10 +15,11 @@ from confluent_kafka import (
 
 from headrace.pipeline.compacted import read_latest
 from headrace.pipeline.errors import RightsError, TopicError
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka_faults import explain, is_passing, kafka_error
 from headrace.pipeline.schema_topic import read_records
 from headrace.pipeline.topics.api import EARLIEST, LATEST, ConfigResource, ResourceType
-from headrace.pipeline.topics.calls import POLL_SECONDS, AdminCalls, Place, is_code
+from headrace.pipeline.topics.calls import POLL_SECONDS, AdminCalls, is_code
 from headrace.pipeline.topics.control import counts_in
 from headrace.pipeline.topics.state import ClusterState, Span, TopicState
 from headrace.pipeline.topics.wanted import WantedTopic
@@ -35,7 +36,10 @@ class ClusterReader(AdminCalls):
         wishes = tuple(wanted)
         topics = self.topics(topic.name for topic in wishes)
         read = {topic.name: topic.group for topic in wishes if topic.group and topic.name in topics}
-        committed = self.committed(set(read.values()))
+        asked: dict[str, list[Place]] = defaultdict(list)
+        for topic, group in read.items():
+            asked[group] += ((topic, partition) for partition in range(topics[topic].partitions))
+        committed = self.committed(asked)
         missing = {
             (topic, partition): group
             for topic, group in read.items()
@@ -106,15 +110,14 @@ class ClusterReader(AdminCalls):
         entry = entries.get("default.replication.factor")
         return int(entry.value) if entry is not None and entry.value else None
 
-    def committed(self, groups: Iterable[str]) -> Mapping[str, Mapping[Place, int]]:
-        """Read the offsets of groups; a group that does not exist has none."""
-        futures = {
-            group: self.admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], **self.bound
-            )[group]
-            for group in groups
+    def committed(
+        self, wanted: Mapping[str, Collection[Place]]
+    ) -> Mapping[str, Mapping[Place, int]]:
+        """As `commits`, the offsets alone."""
+        return {
+            group: {place: commit.offset for place, commit in found.items()}
+            for group, found in self.commits(wanted).items()
         }
-        return {group: self._offsets_of(group, future) for group, future in futures.items()}
 
     def live(self, groups: Iterable[str]) -> frozenset[str]:
         """Find the groups that have members.
@@ -160,16 +163,6 @@ class ClusterReader(AdminCalls):
             if is_passing(reason) and time.monotonic() < deadline:
                 return None
             raise explain(f"reading offsets of {topic}", reason, self.kafka) from error
-
-    def _offsets_of(self, group: str, future: Future[Any]) -> Mapping[Place, int]:
-        try:
-            found = self.result(f"reading offsets of group {group}", future)
-        except TopicError as error:
-            if is_code(error, KafkaError.GROUP_ID_NOT_FOUND):
-                return {}
-            raise
-        places = found.topic_partitions
-        return {(p.topic, p.partition): p.offset for p in places if p.offset >= 0}
 
     def _state_of(self, group: str, future: Future[Any]) -> ConsumerGroupState:
         try:

@@ -13,6 +13,7 @@ from confluent_kafka import (
 )
 
 from headrace.pipeline.errors import KafkaUnavailableError
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka_faults import kafka_error
 from headrace.pipeline.topics.api import (
     AlterConfigOpType,
@@ -22,7 +23,7 @@ from headrace.pipeline.topics.api import (
     NewTopic,
     ResourceType,
 )
-from headrace.pipeline.topics.calls import POLL_SECONDS, Place
+from headrace.pipeline.topics.calls import POLL_SECONDS
 from headrace.pipeline.topics.reading import ClusterReader
 
 _SETTLE_SECONDS: Final = 3.0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from headrace.pipeline.topics.calls import Place
+from headrace.pipeline.group_offsets import Place
 from headrace.processors.job_view import both_times
 from headrace.processors.repair.letter_filter import OPEN_LETTERS, LetterFilter
 from headrace.processors.repair.replay_check import Aim

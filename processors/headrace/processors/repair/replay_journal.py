@@ -14,10 +14,10 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from headrace.pipeline.compacted import CompactedRecord
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka import make_consumer, make_transactional_producer
 from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
-from headrace.pipeline.topics.calls import Place
 from headrace.processors.repair.replay_errors import TakenOverError
 
 _UNHURRIED: Final[Mapping[str, Any]] = {

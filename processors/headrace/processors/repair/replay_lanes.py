@@ -10,10 +10,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.consumers.records import to_client
 from headrace.pipeline.errors import KafkaUnavailableError
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka import make_producer
 from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
-from headrace.pipeline.topics.calls import Place
 from headrace.processors.reader import TopicReader
 from headrace.processors.repair.replay_check import Cause, Refused, missing
 from headrace.processors.repair.replay_errors import ReplayError

@@ -21,9 +21,9 @@ from typing import Final
 from confluent_kafka import KafkaException, Message
 
 from headrace.consumers.clock import now_ms
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings
-from headrace.pipeline.topics.calls import Place
 from headrace.pipeline.topology import Topology
 from headrace.processors.reader import TopicReader
 from headrace.processors.repair.audit import AuditEntry, audit_record

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from typing import Final
 
 from headrace.pipeline.errors import SettingsError
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
-from headrace.pipeline.topics.calls import Place
 from headrace.processors.job_history import require
 from headrace.processors.repair.replay_check import LetterCheck
 from headrace.processors.repair.replay_definition import ReplayOptions, ReplayProgress

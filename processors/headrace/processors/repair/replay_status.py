@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
-from headrace.pipeline.topics.calls import Place
 from headrace.processors.batches import BatchReader
 from headrace.processors.job_history import require
 from headrace.processors.reader import Progress, TopicReader
