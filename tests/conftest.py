@@ -7,6 +7,7 @@ topics, groups and transactional ids after `unique_name`.
 
 import os
 import shutil
+import signal
 import threading
 import time
 import uuid
@@ -21,6 +22,15 @@ from headrace.pipeline.broker import configuration, errors, options, readiness, 
 BOOTSTRAP_VARIABLE = "HEADRACE_TEST_BOOTSTRAP"
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 DOCKER_SOCKET = Path("/var/run/docker.sock")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be heard by the processes that tests start.
+
+    A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -32,6 +32,9 @@ _REJOIN_AFTER = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 answer for a while with errors that the client calls fatal."""
 _REJOINED = 60.0
 """Seconds after which a new consumer has proved itself."""
+_MOST_CHANGES = 20
+"""Polls of a member that leaves, until one of them brings no rebalance: what was revoked is followed
+by what is assigned then, be it nothing."""
 
 MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Consumer]
 
@@ -213,7 +216,9 @@ class Member:
 
     def leave(self) -> None:
         """Drain, commit and give up everything, and leave the group."""
-        if not self._recorder.trusts_membership:
+        for _ in range(_MOST_CHANGES):
+            if self._recorder.trusts_membership:
+                break
             self._serve_rebalances()
         self._give_up(list(self._partitions.owned), in_poll=False)
         self._figures.joined = False

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from headrace.pipeline.durations import format_duration
 from headrace.pipeline.errors import KafkaUnavailableError
 from headrace.pipeline.kafka import make_producer, make_reader
-from headrace.pipeline.kafka_faults import explain, kafka_error
+from headrace.pipeline.kafka_faults import explain, is_passing, kafka_error
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
 
 TIMEOUT: Final = timedelta(seconds=15)
@@ -87,14 +87,16 @@ def _assign(reader: Consumer, topics: Iterable[str], deadline: float) -> set[tup
 def _span(reader: Consumer, place: TopicPartition, deadline: float) -> tuple[int, int]:
     """Ask where a partition begins and ends.
 
-    It was listed a moment ago: that the client does not know it (seen on a busy machine) passes.
+    It was listed a moment ago: that the client does not know it, or that the broker does not lead it
+    yet (both seen on a busy machine), passes.
     """
     while True:
         try:
             found = reader.get_watermark_offsets(place, timeout=_left(deadline))
         except KafkaException as error:
-            unknown = kafka_error(error).code() == KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
-            if not unknown or time.monotonic() > deadline:
+            reason = kafka_error(error)
+            unknown = reason.code() == KafkaError._UNKNOWN_PARTITION  # noqa: SLF001
+            if not (unknown or is_passing(reason)) or time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
             continue
