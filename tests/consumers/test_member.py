@@ -104,7 +104,7 @@ def test_a_member_that_leaves_during_a_rebalance_can_hand_over_what_still_ends(
     member = Member(
         "shop.default.normal",
         ["shop.default.normal"],
-        lambda on_commit, on_error: given,
+        lambda *_: given,
         owned,
         recording,
         MemberFigures(),
