@@ -117,7 +117,7 @@ def _on_lanes(kafka: KafkaSettings, run: str) -> list[Sighting]:
 
 def _last_transitions(kafka: KafkaSettings, run: str) -> dict[str, Transition]:
     spans = Cluster(kafka).snapshot(incident, (Role.EVENTS,)).of((Role.EVENTS,))
-    batches, last = BatchReader(), dict[str, Transition]()
+    batches, last = BatchReader(kafka, incident.topology), dict[str, Transition]()
     with TopicReader(kafka) as reader:
         for message in reader.read(spans):
             for each in batches.read(message):

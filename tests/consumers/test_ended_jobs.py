@@ -31,7 +31,7 @@ def test_the_end_of_a_job_is_found_whenever_it_was_told(kafka: str, tmp_path: Pa
     stage = new_stage(kafka, tmp_path)
     begun = time.time_ns() // 1_000_000
     tell(stage, "before", JobState.SUCCEEDED)
-    ended = EndedJobs(stage.kafka, stage.topic("events"))
+    ended = EndedJobs(stage.kafka, stage.pipeline.topology)
     try:
         ended.follow({"before": begun, "retried": begun})
         assert ended.state("before") == "succeeded"
@@ -55,7 +55,7 @@ def test_a_job_of_which_nothing_is_kept_any_more_is_not_waited_for(
     kafka: str, tmp_path: Path
 ) -> None:
     stage = new_stage(kafka, tmp_path)
-    ended = EndedJobs(stage.kafka, stage.topic("events"))
+    ended = EndedJobs(stage.kafka, stage.pipeline.topology)
     try:
         tell(stage, "another", JobState.SUCCEEDED)
         ended.follow({"old": 1})

@@ -1,7 +1,7 @@
-"""The schemas of job types, published where every reader finds them: `<pipeline>.schemas`.
+"""The schemas of job types and of transitions, where every reader finds them: `<pipeline>.schemas`.
 
 A record's key is the schema's fingerprint in hex, its value is JSON: `name` (the job type),
-`parts` (what the schema describes: `arguments`, `result`) and `schema` (its text).
+`parts` (what the schema describes: `arguments`, `result`, `transitions`) and `schema` (its text).
 """
 
 import json
@@ -16,23 +16,25 @@ from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topology import Topology
 from headrace.schemas import fingerprint as fingerprints
+from headrace.schemas import transitions
 from headrace.schemas.errors import FingerprintCollisionError, SchemaError
 from headrace.schemas.parsed import parse
 
 _LOG = logging.getLogger("headrace.schemas")
 
-Part = Literal["arguments", "result"]
+Part = Literal["arguments", "result", "transitions"]
 ARGUMENTS: Final[Part] = "arguments"
 RESULT: Final[Part] = "result"
-_PARTS: Final[tuple[Part, ...]] = (ARGUMENTS, RESULT)
+TRANSITIONS: Final[Part] = "transitions"
+_PARTS: Final[tuple[Part, ...]] = (ARGUMENTS, RESULT, TRANSITIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedSchema:
-    """One schema of a job type.
+    """One schema of a job type, or that of transitions.
 
     Attributes:
-        name: The job type.
+        name: The job type; of transitions the record's name.
         text: The schema, as JSON.
         fingerprint: Its CRC-64-AVRO, 8 bytes.
         parts: What it describes; both, when arguments and result look alike.
@@ -61,13 +63,13 @@ class PublishedSchema:
 
 
 def declared_schemas(pipeline: Pipeline) -> tuple[PublishedSchema, ...]:
-    """Every schema that the pipeline's job types declare, each fingerprint once.
+    """Every schema that the pipeline's job types declare, each fingerprint once; then transitions'.
 
     Raises:
         FingerprintCollisionError: Two of them share a fingerprint and differ.
     """
     found: dict[bytes, PublishedSchema] = {}
-    for schema in _of_job_types(pipeline):
+    for schema in _all_of(pipeline):
         same = found.setdefault(schema.fingerprint, schema)
         fingerprints.refuse_collision(schema.name, schema.fingerprint, same.text, schema.text)
         parts = tuple(dict.fromkeys((*same.parts, *schema.parts)))
@@ -75,12 +77,15 @@ def declared_schemas(pipeline: Pipeline) -> tuple[PublishedSchema, ...]:
     return tuple(found.values())
 
 
-def _of_job_types(pipeline: Pipeline) -> Iterable[PublishedSchema]:
+def _all_of(pipeline: Pipeline) -> Iterable[PublishedSchema]:
     for name, job_type in pipeline.job_types.items():
         arguments, result = job_type.arguments, job_type.result
         yield PublishedSchema(name, arguments.schema_text, arguments.fingerprint)
         if result is not None:
             yield PublishedSchema(name, result.schema_text, result.fingerprint, (RESULT,))
+    yield PublishedSchema(
+        transitions.NAME, transitions.TEXT, transitions.FINGERPRINT, (TRANSITIONS,)
+    )
 
 
 def unpublished(

@@ -5,30 +5,35 @@ from collections.abc import Sequence
 
 from confluent_kafka import Message
 
+from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.topology import Topology
+from headrace.pipeline.transition_batches import BatchDecoder
 from headrace.processors.sightings import as_bytes
-from headrace.schemas.errors import UndecodableError
-from headrace.schemas.transitions import Transition, decode_batch
+from headrace.schemas.errors import UndecodableError, UnknownSchemaError
+from headrace.schemas.transitions import Transition
 
 _LOG = logging.getLogger("headrace.events")
 
 
 class BatchReader:
-    """Decodes batches of transitions. What another version or a stranger wrote is left out.
+    """Decodes batches of transitions. What a stranger wrote is left out.
 
-    Each cause is logged once, with the first record that it hit: a view with a gap is better than
+    So is what a newer version wrote whose schema nobody has published (`topics apply` does). Each
+    cause is logged once, with the first record that it hit: a view with a gap is better than
     none, and a gap that nobody knows of is worse than both.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kafka: KafkaSettings, topology: Topology) -> None:
+        self._decoder = BatchDecoder(kafka, topology)
         self._told: set[str] = set()
 
     def read(self, message: Message) -> Sequence[Transition]:
         """Give the transitions of one record; none when it cannot be understood."""
         try:
-            return decode_batch(as_bytes(message.value()) or b"")
+            return self._decoder.decode(as_bytes(message.value()) or b"")
         except UndecodableError as error:
             self._tell(message, error.reason)
-        except (ValueError, EOFError, IndexError) as error:
+        except UnknownSchemaError as error:
             self._tell(message, str(error))
         return ()
 

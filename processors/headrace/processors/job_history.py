@@ -13,6 +13,7 @@ from headrace.pipeline.errors import TopicError
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
+from headrace.processors.batches import BatchReader
 from headrace.processors.job_list import JobFilter, JobLister, Listing
 from headrace.processors.job_search import Evidence, JobSearch
 from headrace.processors.job_view import JobSummary, JobView, summary_of
@@ -73,6 +74,7 @@ class JobHistory:
         self._kafka = kafka
         self._progress = progress
         self._cluster = Cluster(kafka)
+        self._batches = BatchReader(kafka, pipeline.topology)
 
     def find(self, job_id: str) -> JobView | None:
         """Find one job; None when nothing that is kept tells of it."""
@@ -86,7 +88,7 @@ class JobHistory:
         """
         snapshot = self._snapshot()
         with TopicReader(self._kafka, self._progress) as reader:
-            evidence = JobSearch(job_id, snapshot, self._cluster, reader).run()
+            evidence = JobSearch(job_id, snapshot, self._cluster, reader, self._batches).run()
             view = self._view(evidence)
             oldest = _oldest(reader, snapshot) if view is None else None
             return Found(view, Searched(tuple(snapshot.roles), reader.read_offsets, oldest))
@@ -103,7 +105,8 @@ class JobHistory:
         """
         snapshot = self._snapshot()
         with TopicReader(self._kafka, self._progress) as reader:
-            lister = JobLister(snapshot, self._pipeline.topology, wanted, reader)
+            topology = self._pipeline.topology
+            lister = JobLister(snapshot, topology, wanted, reader, self._batches)
             return lister.run(self._cluster, limit)
 
     def _snapshot(self) -> Snapshot:

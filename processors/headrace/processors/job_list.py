@@ -87,13 +87,18 @@ class JobLister:
     """
 
     def __init__(
-        self, snapshot: Snapshot, topology: Topology, wanted: JobFilter, reader: TopicReader
+        self,
+        snapshot: Snapshot,
+        topology: Topology,
+        wanted: JobFilter,
+        reader: TopicReader,
+        batches: BatchReader,
     ) -> None:
         self._snapshot = snapshot
         self._topology = topology
         self._wanted = wanted
         self._reader = reader
-        self._batches = BatchReader()
+        self._batches = batches
         self._queues = {lane.topic: lane.queue for lane in topology.lanes()}
         self._jobs: dict[str, _Known] = {}
 

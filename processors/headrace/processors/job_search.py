@@ -45,13 +45,19 @@ class JobSearch:
     """Looks for one job in a snapshot of the pipeline's topics."""
 
     def __init__(
-        self, job_id: str, snapshot: Snapshot, cluster: Cluster, reader: TopicReader
+        self,
+        job_id: str,
+        snapshot: Snapshot,
+        cluster: Cluster,
+        reader: TopicReader,
+        batches: BatchReader,
     ) -> None:
         self._job_id = job_id
         self._mark = job_id.encode()
         self._snapshot = snapshot
         self._cluster = cluster
         self._reader = reader
+        self._batches = batches
 
     def run(self) -> Evidence:
         """Search. A record that no transition tells of is looked for in all that is kept."""
@@ -71,11 +77,10 @@ class JobSearch:
     def _transitions(self, since: int | None) -> set[Transition]:
         spans = self._since(self._snapshot.of([Role.EVENTS]), since)
         found: set[Transition] = set()
-        batches = BatchReader()
         for message in self._reader.read(spans):
             # Decoding costs 10 µs a transition, to look for the id in the bytes next to nothing.
             if self._mark in (as_bytes(message.value()) or b""):
-                batch = batches.read(message)
+                batch = self._batches.read(message)
                 found.update(each for each in batch if each.job_id == self._job_id)
         return found
 

@@ -51,7 +51,7 @@ class JobStates:
         self._progress = progress
         self._known: dict[str, Transition | Sighting] = {}
         self._ends: list[LogSpan] = []
-        self._batches = BatchReader()
+        self._batches = BatchReader(kafka, pipeline.topology)
 
     def __getitem__(self, job_id: str) -> JobSummary | None:
         found = self._known.get(job_id)

@@ -3,20 +3,28 @@
 One record on `<pipeline>.events` holds an array, because a record for each transition costs more
 than everything else in a worker's loop. Readers merge by `Transition.order`, which makes the
 result independent of order and repetition.
+
+The schema grows by optional fields alone. A reader knows its own and those of all versions before it;
+that of a newer writer it is given (`topics apply` publishes them), and passes over what it does not know.
 """
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import fastavro
 
 from headrace.schemas import framing
-from headrace.schemas.fingerprint import fingerprint
+from headrace.schemas.errors import UndecodableError, UnknownSchemaError
+from headrace.schemas.fingerprint import schema_text
+from headrace.schemas.parsed import ParsedSchema, parse
 from headrace.schemas.states import JobState
 
 _OPTIONAL_STRING: Final = {"type": ["null", "string"], "default": None}
 _OPTIONAL_LONG: Final = {"type": ["null", "long"], "default": None}
+_OPTIONAL_DOUBLE: Final = {"type": ["null", "double"], "default": None}
 
 
 NOWHERE: Final = -1
@@ -51,6 +59,11 @@ class Transition(NamedTuple):
     error_message: str | None = None
     result: bytes | None = None
     """The handler's return value, framed as job arguments are."""
+    progress: float | None = None
+    """How much of it is done, from 0 to 1, as the handler of a running job told last."""
+    progress_text: str | None = None
+    result_claim: str | None = None
+    """Where the return value is stored that is too large for a transition (see `claims`)."""
 
     @property
     def order(self) -> tuple[int, int, int, int]:
@@ -58,6 +71,15 @@ class Transition(NamedTuple):
         return (self.generation, self.step, JobState(self.state).rank, self.time)
 
 
+_RARE: Final = {
+    "type": "record",
+    "name": "TransitionRare",
+    "fields": [
+        {"name": "progress", **_OPTIONAL_DOUBLE},
+        {"name": "progress_text", **_OPTIONAL_STRING},
+        {"name": "result_claim", **_OPTIONAL_STRING},
+    ],
+}
 _DETAIL: Final = {
     "type": "record",
     "name": "TransitionDetail",
@@ -69,13 +91,13 @@ _DETAIL: Final = {
         {"name": "error_type", **_OPTIONAL_STRING},
         {"name": "error_message", **_OPTIONAL_STRING},
         {"name": "result", "type": ["null", "bytes"], "default": None},
+        {"name": "rare", "type": ["null", _RARE], "default": None},
     ],
 }
 SCHEMA: Final[dict[str, Any]] = {
     "type": "record",
     "name": "JobTransitions",
     "namespace": "headrace",
-    "doc": "What became of some jobs of one lane, as one worker saw it. A time of 0 is none.",
     "fields": [
         {"name": "lane", "type": "string"},
         {"name": "worker", "type": "string"},
@@ -106,14 +128,35 @@ SCHEMA: Final[dict[str, Any]] = {
         },
     ],
 }
-"""Optional values stand in a record of their own, and what a batch shares stands in it once: a
-union costs a third of a microsecond to write, and most transitions need none of them."""
-_PARSED: Final = fastavro.parse_schema(SCHEMA)
-FINGERPRINT: Final = fingerprint(SCHEMA)
+"""What became of some jobs of one lane, as one worker saw it. A time of 0 is none.
+
+Optional values stand in a record of their own, rare ones in one inside it, and what a batch shares
+stands in it once: a union costs most of a microsecond to write, and most transitions need none."""
+
+
+def _before_progress() -> dict[str, Any]:
+    """The schema of the first version."""
+    schema: dict[str, Any] = json.loads(json.dumps(SCHEMA))
+    row = schema["fields"][2]["type"]["items"]
+    detail = row["fields"][-1]["type"][1]
+    detail["fields"] = detail["fields"][:7]
+    return schema
+
+
+_OWN: Final = parse(schema_text(SCHEMA))
+_OLDER: Final = {each.fingerprint: each for each in [parse(schema_text(_before_progress()))]}
+NAME: Final = "JobTransitions"
+TEXT: Final = _OWN.text
+"""The schema as JSON, as it is published for readers of other versions."""
+FINGERPRINT: Final = _OWN.fingerprint
 _PREFIX: Final = framing.SINGLE_OBJECT_MAGIC + FINGERPRINT
-_DETAILS: Final = ("due", "tenant", "key", "reason", "error_type", "error_message", "result")
-_NO_DETAILS: Final = (None,) * len(_DETAILS)
 _FIRST_DETAIL: Final = Transition._fields.index("due")
+_FIRST_RARE: Final = Transition._fields.index("progress")
+_DETAILS: Final = (*Transition._fields[_FIRST_DETAIL:_FIRST_RARE], "rare")
+_RARE_DETAILS: Final = Transition._fields[_FIRST_RARE:]
+_NO_RARE: Final = (None,) * len(_RARE_DETAILS)
+_NO_DETAILS: Final = (None,) * (len(_DETAILS) - 1) + _NO_RARE
+_NONE: Final[Mapping[bytes, ParsedSchema]] = MappingProxyType({})
 
 
 def encode_batch(transitions: Sequence[Transition]) -> bytes:
@@ -127,7 +170,7 @@ def encode_batch(transitions: Sequence[Transition]) -> bytes:
     buffer.write(_PREFIX)
     rows = [_row(transition) for transition in transitions]
     batch = {"lane": first.lane, "worker": first.worker, "transitions": rows}
-    fastavro.schemaless_writer(buffer, _PARSED, batch)
+    fastavro.schemaless_writer(buffer, _OWN.parsed, batch)
     return buffer.getvalue()
 
 
@@ -146,30 +189,58 @@ def _row(transition: Transition) -> dict[str, Any]:
         "created": transition.created,
         "started": transition.started or 0,
         "ended": transition.ended or 0,
-        "detail": (None if details == _NO_DETAILS else dict(zip(_DETAILS, details, strict=True))),
+        "detail": None if details == _NO_DETAILS else _detail(transition),
     }
 
 
-def decode_batch(payload: bytes) -> Sequence[Transition]:
-    """Read a batch that `encode_batch` wrote.
+def _detail(transition: Transition) -> dict[str, Any]:
+    values = transition[_FIRST_RARE:]
+    rare = None if values == _NO_RARE else dict(zip(_RARE_DETAILS, values, strict=True))
+    details = (*transition[_FIRST_DETAIL:_FIRST_RARE], rare)
+    return dict(zip(_DETAILS, details, strict=True))
+
+
+def decode_batch(
+    payload: bytes, writers: Mapping[bytes, ParsedSchema] = _NONE
+) -> Sequence[Transition]:
+    """Read a batch that `encode_batch` wrote, in this version or another.
+
+    Args:
+        payload: In Avro single-object encoding.
+        writers: Schemas of newer versions by their fingerprints. Of such a batch the fields are
+            given that this version knows.
 
     Raises:
-        UndecodableError: The bytes are not single-object Avro.
-        ValueError: The writer's schema is another one than this version's.
+        UnknownSchemaError: This version does not know the writer's schema, and `writers` does not
+            have it.
+        UndecodableError: The bytes are no batch of transitions.
     """
     framed = framing.split(payload)
-    if framed.fingerprint != FINGERPRINT:
-        found = framed.fingerprint.hex() if framed.fingerprint else "none"
-        raise ValueError(
-            f"a batch of transitions has schema fingerprint {found}, this version reads "
-            f"{FINGERPRINT.hex()}: read the events topic with the version that wrote it"
+    mark = framed.fingerprint or b""
+    if mark == FINGERPRINT:
+        return _read(payload, framed, _OWN.parsed, None)
+    writer = _OLDER.get(mark) or writers.get(mark)
+    if writer is None:
+        raise UnknownSchemaError(
+            f"fingerprint {mark.hex() or 'none'}",
+            f"a batch of transitions names it, and this version writes {FINGERPRINT.hex()}: run "
+            "`headrace topics apply` with the version that wrote the batch, which publishes it",
         )
-    batch: Any = fastavro.schemaless_reader(io.BytesIO(framed.body), _PARSED, None)
-    shared: dict[str, Any] = {"lane": batch["lane"], "worker": batch["worker"]}
-    return [_transition(row, shared) for row in batch["transitions"]]
+    return _read(payload, framed, writer.parsed, _OWN.parsed)
+
+
+def _read(payload: bytes, framed: framing.Framed, writer: Any, reader: Any) -> list[Transition]:
+    try:
+        batch: Any = fastavro.schemaless_reader(io.BytesIO(framed.body), writer, reader)
+        shared: dict[str, Any] = {"lane": batch["lane"], "worker": batch["worker"]}
+        return [_transition(row, shared) for row in batch["transitions"]]
+    except Exception as error:
+        what = f"it is no batch of transitions: {type(error).__name__}: {error}"
+        raise UndecodableError(what, payload) from error
 
 
 def _transition(row: dict[str, Any], shared: dict[str, Any]) -> Transition:
-    details = row.pop("detail") or {}
+    details = row.pop("detail") or {"rare": None}
+    details |= details.pop("rare") or {}
     started, ended = row.pop("started") or None, row.pop("ended") or None
     return Transition(**shared, **row, started=started, ended=ended, **details)

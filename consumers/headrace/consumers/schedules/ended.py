@@ -7,9 +7,11 @@ from confluent_kafka import Message
 
 from headrace.consumers.schedules.tail import Tail
 from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.topology import Topology
+from headrace.pipeline.transition_batches import BatchDecoder
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.states import JobState
-from headrace.schemas.transitions import Transition, decode_batch
+from headrace.schemas.transitions import Transition
 
 FORGOTTEN: Final = "forgotten"
 """In the place of a final state: the topic keeps nothing any more of the time of that job."""
@@ -23,9 +25,10 @@ class EndedJobs:
     Owned by one thread.
     """
 
-    def __init__(self, kafka: KafkaSettings, events: str) -> None:
+    def __init__(self, kafka: KafkaSettings, topology: Topology) -> None:
         self._kafka = kafka
-        self._events = events
+        self._events = topology.events
+        self._batches = BatchDecoder(kafka, topology)
         self._tail: Tail | None = None
         self._since: int | None = None
         self._whole = True
@@ -98,9 +101,9 @@ class EndedJobs:
 
     def _merge(self, payload: bytes) -> None:
         try:
-            batch = decode_batch(payload)
-        except (HeadraceError, ValueError):
-            return  # a foreign record, or of another version: it tells nothing here
+            batch = self._batches.decode(payload)
+        except HeadraceError:
+            return  # a foreign record, or of a version that nobody published: it tells nothing here
         for each in batch:
             # `duplicate` is the end of a record that was not run, not of the job.
             if each.job_id not in self._wanted or each.state == JobState.DUPLICATE:

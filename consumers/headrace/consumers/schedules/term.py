@@ -76,7 +76,7 @@ class Term:
         self._prepared: dict[str, Schedule] = {}
         self._touched: set[str] = set(options.pipeline.schedules)
         self._tail = Tail(options.kafka, topology.schedules, self._take)
-        self._ended = EndedJobs(options.kafka, topology.events)
+        self._ended = EndedJobs(options.kafka, topology)
         self._writer = CompactedWriter(options.kafka, options.producing)
         self._firing = Firing(options, self._ended, self._writer, figures)
         self._warnings = Seldom(_LOG)

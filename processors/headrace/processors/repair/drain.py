@@ -76,16 +76,16 @@ def drains(
     snapshot = cluster.snapshot(pipeline, (Role.EVENTS, Role.LANE))
     spans = cluster.since(snapshot.of((Role.EVENTS,)), now_ms() - RECENT)
     recent = [span.from_offset(span.end - _MOST_OFFSETS) for span in spans]
-    rates = _rates(kafka, recent)
+    rates = _rates(pipeline, kafka, recent)
     return tuple(
         LaneDrain(lane, count, _waiting(snapshot, lane), rates.get(lane))
         for lane, count in sorted(jobs.items())
     )
 
 
-def _rates(kafka: KafkaSettings, spans: Iterable[LogSpan]) -> dict[str, float]:
+def _rates(pipeline: Pipeline, kafka: KafkaSettings, spans: Iterable[LogSpan]) -> dict[str, float]:
     times: dict[str, list[int]] = {}
-    batches = BatchReader()
+    batches = BatchReader(kafka, pipeline.topology)
     with TopicReader(kafka) as reader:
         for message in reader.read(spans):
             for each in batches.read(message):

@@ -108,7 +108,7 @@ class StatusReader(AbstractContextManager["StatusReader"]):
         self._name = name
         self._cluster = Cluster(kafka)
         self._reader = TopicReader(kafka, progress)
-        self._batches = BatchReader()
+        self._batches = BatchReader(kafka, pipeline.topology)
         self._positions: dict[Place, int] = {}
         self._latest: dict[ReplayedJob, Transition] = {}
         self._replay: StoredReplay | None = None

@@ -37,7 +37,7 @@ def succeeded_generations(
     require(snapshot, pipeline.topology.events)
     since = min(mark.at for mark in replayed) - CLOCK_MARGIN
     succeeded: dict[str, int] = {}
-    batches = BatchReader()
+    batches = BatchReader(kafka, pipeline.topology)
     with TopicReader(kafka, progress) as reader:
         for message in reader.read(cluster.since(snapshot.of((Role.EVENTS,)), since)):
             for each in batches.read(message):
