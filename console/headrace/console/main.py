@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "dlq": ("dlq:app", _JOBS),
     "audit": ("audit:audit", _JOBS),
     "lag": ("lag:lag", _JOBS),
+    "processors": ("processors:app", _RUN),
     "retry": ("retry:app", _JOBS),
     "schedules": ("schedules:app", _JOBS),
     "topics": ("topics:app", _SET_UP),

@@ -5,7 +5,10 @@ HeadraceError
 ├── NotFoundError   nothing that Kafka keeps tells of a job, or no dead letter is one's
 ├── ScheduleError   a schedule cannot be changed, or fired, in this way
 ├── EditError       a dead letter's arguments cannot be changed so
-└── ImportLineError a line of an export is broken
+├── ImportLineError a line of an export is broken
+└── StoreError      the query store cannot be used
+    ├── StoreUnavailableError  just now
+    └── NotOwnerError          somebody else writes to it
 """
 
 from headrace.schemas.errors import HeadraceError
@@ -29,3 +32,15 @@ class EditError(HeadraceError):
 
 class ImportLineError(HeadraceError):
     """A line is no exported dead letter of this pipeline; says which part of it is wrong."""
+
+
+class StoreError(HeadraceError):
+    """The query store cannot be used as it is; says what to change."""
+
+
+class StoreUnavailableError(StoreError):
+    """The query store does not answer, is locked or is full: it may pass by itself."""
+
+
+class NotOwnerError(StoreError):
+    """Somebody else writes to this edition of the store by now; nothing was written."""

@@ -1,4 +1,4 @@
-"""A process with a role: worker or scheduler. Its settings, log, port, health and metrics."""
+"""A process with a role: worker, scheduler or projector. Its settings, log, port, health and metrics."""
 
 import os
 import threading
@@ -34,7 +34,7 @@ class Role:
     """What a process is.
 
     Attributes:
-        name: `worker` or `scheduler`.
+        name: `worker`, `scheduler` or `projector`.
         reference: The pipeline, as it was given.
         index: Which one of `--processes N` it is; None when nobody supervises it.
         start: Where to begin when a group has no offset.
@@ -132,6 +132,18 @@ class RoleProcess:
             return self._followed(SchedulerService(self))
 
         self._add(Part("scheduler", make), _STUCK_AFTER)
+
+    def add_projector(self) -> None:
+        """Keep the query store up to date."""
+
+        def make(stopping: threading.Event) -> Member | None:
+            if not self.watch.await_topics(self.pipeline, self.kafka, (), stopping):
+                return None
+            from headrace.console.process.projecting import ProjectorService
+
+            return self._followed(ProjectorService(self))
+
+        self._add(Part("projector", make), _STUCK_AFTER)
 
     def _followed(self, service: Member) -> Member:
         self.watch.follow(service.broker_answers)

@@ -23,6 +23,7 @@ from headrace.pipeline.settings.kafka import (
     TopicSettings,
 )
 from headrace.pipeline.settings.operating import HttpSettings, LogFormat, LogSettings
+from headrace.pipeline.settings.store import StoreSettings
 from headrace.pipeline.settings.worker import SchedulerSettings, WorkerMode, WorkerSettings
 
 ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
@@ -31,6 +32,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     ProducerSettings,
     WorkerSettings,
     SchedulerSettings,
+    StoreSettings,
     HttpSettings,
     LogSettings,
 )
@@ -72,6 +74,7 @@ __all__ = [
     "Protocol",
     "SchedulerSettings",
     "Settings",
+    "StoreSettings",
     "TopicSettings",
     "WorkerMode",
     "WorkerSettings",

@@ -1,0 +1,154 @@
+"""Writing to the store: a batch of rows together with the stream positions that it brings.
+
+Rows and positions change in one transaction, and merging a row twice changes nothing. So whatever
+dies when, each record of the stream has its effect exactly once.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from headrace.pipeline.group_offsets import Place
+from headrace.processors.store.editions import Edition, assert_owned
+from headrace.processors.store.engine import reading, told
+from headrace.processors.store.rows import EventRow, JobRow, distinct, latest
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records of a topic that could not be read, all for the same reason."""
+
+    topic: str
+    reason: str
+    records: int
+    first: str
+    last: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read of the stream since the last write. Owned by the projector's thread.
+
+    Attributes:
+        positions: The next offset of each partition that was read.
+    """
+
+    jobs: list[JobRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    positions: dict[Place, int] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return len(self.jobs) + len(self.events)
+
+    def __bool__(self) -> bool:
+        return bool(self.positions)
+
+
+class Writer:
+    """Writes to one edition, as its owner. Owned by one thread.
+
+    Args:
+        engine: The database.
+        edition: What to write to.
+        owner: By what name it was claimed.
+    """
+
+    def __init__(self, engine: Engine, edition: Edition, owner: str) -> None:
+        self.edition = edition
+        self.owner = owner
+        self._engine = engine
+        tables = edition.tables
+        self._jobs = _upsert_job(engine, tables.jobs)
+        self._events = _insert_new(engine, tables.events)
+        self._positions = _upsert(engine, tables.positions, ("topic", "partition"), ("offset",))
+        self._gaps = _add_gap(engine, tables.gaps)
+
+    def positions(self) -> Mapping[Place, int]:
+        """How far each partition has been read. Errors as of `told`."""
+        table = self.edition.tables.positions
+        with told(self._engine), reading(self._engine).connect() as connection:
+            found = connection.execute(select(table.c.topic, table.c.partition, table.c.offset))
+            return {(topic, partition): offset for topic, partition, offset in found}
+
+    def write(self, batch: Batch) -> None:
+        """Write all of a batch, or nothing.
+
+        Raises:
+            NotOwnerError: The edition belongs to somebody else by now.
+            StoreUnavailableError: Not just now.
+            StoreError: It cannot be written.
+        """
+        with told(self._engine), self._engine.begin() as connection:
+            assert_owned(connection, self.edition, self.owner)
+            _many(connection, self._jobs, (row._asdict() for row in latest(batch.jobs)))
+            _many(connection, self._events, (row._asdict() for row in distinct(batch.events)))
+            _many(connection, self._gaps, (_as_row(gap) for gap in batch.gaps))
+            _many(connection, self._positions, _as_positions(batch.positions))
+
+    def beat(self) -> None:
+        """Be heard of, with nothing to write. Errors as of `write`."""
+        with told(self._engine), self._engine.begin() as connection:
+            assert_owned(connection, self.edition, self.owner)
+
+
+def insert_into(engine: Engine, table: Table) -> Any:
+    """An INSERT that can be told what to do on conflict, in the database's own dialect."""
+    dialect: Any = sqlite if engine.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)
+
+
+def _upsert_job(engine: Engine, table: Table) -> Any:
+    new = insert_into(engine, table)
+    changed = {column.name: new.excluded[column.name] for column in table.c}
+    del changed["job_id"]
+    return new.on_conflict_do_update(
+        index_elements=["job_id"],
+        set_=changed,
+        where=new.excluded.order_key > table.c.order_key,
+    )
+
+
+def _insert_new(engine: Engine, table: Table) -> Any:
+    return insert_into(engine, table).on_conflict_do_nothing()
+
+
+def _upsert(engine: Engine, table: Table, keys: Sequence[str], values: Sequence[str]) -> Any:
+    new = insert_into(engine, table)
+    return new.on_conflict_do_update(
+        index_elements=list(keys), set_={name: new.excluded[name] for name in values}
+    )
+
+
+def _add_gap(engine: Engine, table: Table) -> Any:
+    new = insert_into(engine, table)
+    return new.on_conflict_do_update(
+        index_elements=["topic", "reason"],
+        set_={"records": table.c.records + new.excluded.records, "last": new.excluded.last},
+    )
+
+
+def _many(connection: Connection, statement: Any, rows: Iterable[dict[str, Any]]) -> None:
+    found = list(rows)
+    if found:
+        connection.execute(statement, found)
+
+
+def _as_positions(positions: Mapping[Place, int]) -> Iterable[dict[str, Any]]:
+    for (topic, partition), offset in positions.items():
+        yield {"topic": topic, "partition": partition, "offset": offset}
+
+
+def _as_row(gap: Gap) -> dict[str, Any]:
+    return {
+        "topic": gap.topic,
+        "reason": gap.reason,
+        "records": gap.records,
+        "first": gap.first,
+        "last": gap.last,
+    }

@@ -1,0 +1,65 @@
+"""The law of merging, without a database.
+
+What can go wrong: the store shows another state when records come in another order, twice, or in
+other batches; readers of different databases disagree about which row is the later one.
+"""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.processors.store.rows import (
+    distinct,
+    event_row,
+    job_row,
+    latest,
+    lies_somewhere,
+    order_key,
+)
+from headrace.schemas.states import JobState
+from headrace.schemas.transitions import NOWHERE, Transition
+from tests.store.evidence import LANE, SHOP, transition, transitions
+
+
+@given(transitions())
+def test_order_keys_compare_as_transitions_do(found: list[Transition]) -> None:
+    for one, other in itertools.combinations(found, 2):
+        if one.order < other.order:
+            assert order_key(one) < order_key(other)
+
+
+@given(transitions(), st.randoms(use_true_random=False))
+def test_any_order_and_any_repetition_give_the_same_rows(
+    found: list[Transition], random: "object"
+) -> None:
+    shuffled = [*found, *found[:3]]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    for rows, keep in ((_jobs, latest), (_events, distinct)):
+        kept = sorted(keep(rows(found)))  # type: ignore[operator]
+        assert sorted(keep(rows(shuffled))) == kept  # type: ignore[operator]
+
+
+def _jobs(found: list[Transition]) -> list[object]:
+    return [job_row(each, SHOP.topology) for each in found]
+
+
+def _events(found: list[Transition]) -> list[object]:
+    return [event_row(each) for each in found]
+
+
+def test_two_workers_that_ran_the_same_attempt_are_two_events() -> None:
+    one, other = transition(worker="w1"), transition(worker="w2")
+    rows = [event_row(each) for each in (one, other, one)]
+    assert len(distinct(row for row in rows if row is not None)) == 2
+
+
+def test_a_row_knows_the_queue_and_priority_of_its_lane() -> None:
+    row = job_row(transition(), SHOP.topology)
+    assert (row.queue, row.priority) == tuple(LANE.split(".")[1:])
+
+
+def test_a_job_that_died_between_two_lane_records_has_no_place() -> None:
+    state = JobState.DEAD.value
+    row = job_row(transition(state=state, partition=NOWHERE, offset=NOWHERE), SHOP.topology)
+    assert not lies_somewhere(row)

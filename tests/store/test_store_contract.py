@@ -1,0 +1,243 @@
+"""What holds for every store, SQLite and PostgreSQL alike.
+
+What can go wrong: a batch that is half written; a second writer that overwrites the first; rows that
+depend on how the stream was cut; a rebuild that shows an empty store; jobs that retention forgets.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, insert, update
+
+from headrace.pipeline.settings import StoreSettings
+from headrace.processors.errors import NotOwnerError, StoreError, StoreUnavailableError
+from headrace.processors.store import editions
+from headrace.processors.store.engine import open_store
+from headrace.processors.store.keeping import Retention
+from headrace.processors.store.reading import StoreFilter, StoreReader
+from headrace.processors.store.rows import event_row, job_row
+from headrace.processors.store.tables import EDITIONS, STORE, VERSION
+from headrace.processors.store.writing import Batch, Gap, Writer
+from headrace.schemas.states import JobState
+from headrace.schemas.transitions import Transition
+from tests.store.evidence import LANE, SHOP, transition, transitions
+
+DAY = 86_400_000
+
+
+@pytest.fixture
+def engine(settings: StoreSettings) -> Iterator[Engine]:
+    """An open store."""
+    opened = open_store(settings)
+    yield opened
+    opened.dispose()
+
+
+def new_writer(engine: Engine, pipeline: str = "shop", owner: str = "me") -> Writer:
+    """Own the edition that serves."""
+    edition = editions.ensure(engine, pipeline)
+    assert editions.claim(engine, edition, owner)
+    return Writer(engine, edition, owner)
+
+
+def batch_of(found: list[Transition], at: int = 1) -> Batch:
+    """What the stream makes of transitions."""
+    events = [row for each in found if (row := event_row(each)) is not None]
+    jobs = [job_row(each, SHOP.topology) for each in found]
+    return Batch(jobs, events, {("shop.events", 0): at})
+
+
+def contents(engine: Engine, pipeline: str) -> list[object]:
+    """All jobs with all their events."""
+    reader = StoreReader(engine, pipeline)
+    jobs = reader.page(limit=1_000).jobs
+    return sorted((reader.life(job.job_id) for job in jobs), key=repr)
+
+
+@given(found=transitions(), seed=st.integers(0, 2**32))
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_order_repetition_and_split_give_the_same_rows(
+    engine: Engine, found: list[Transition], seed: int
+) -> None:
+    chance = random.Random(seed)
+    pipelines = []
+    for run in range(2):
+        pipeline = f"p{chance.getrandbits(64):x}-{run}"
+        pipelines.append(pipeline)
+        writer = new_writer(engine, pipeline)
+        rest = [*found, *chance.sample(found, len(found) // 2)] if run else list(found)
+        if run:
+            chance.shuffle(rest)
+        while rest:
+            size = chance.randint(1, len(rest)) if run else len(rest)
+            writer.write(batch_of(rest[:size]))
+            rest = rest[size:]
+    assert contents(engine, pipelines[0]) == contents(engine, pipelines[1])
+
+
+def test_positions_come_with_the_rows(engine: Engine) -> None:
+    writer = new_writer(engine)
+    assert writer.positions() == {}
+    writer.write(batch_of([transition()], at=7))
+    assert writer.positions() == {("shop.events", 0): 7}
+    writer.write(batch_of([transition(state="dead", step=2)], at=9))
+    assert writer.positions() == {("shop.events", 0): 9}
+
+
+def test_a_batch_of_which_a_part_is_refused_leaves_nothing_behind(engine: Engine) -> None:
+    writer = new_writer(engine)
+    batch = batch_of([transition()], at=7)
+    batch.events[0] = batch.events[0]._replace(state=None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError):
+        writer.write(batch)
+    assert writer.positions() == {}
+    assert StoreReader(engine, "shop").life("a") is None
+
+
+def test_a_second_writer_waits_until_the_first_is_not_heard_of(engine: Engine) -> None:
+    first = new_writer(engine, owner="first")
+    assert not editions.claim(engine, first.edition, "second")
+    with engine.begin() as connection:
+        connection.execute(update(EDITIONS).values(beat=EDITIONS.c.beat - editions.LEASE - 1_000))
+    assert editions.claim(engine, first.edition, "second")
+    with pytest.raises(NotOwnerError):
+        first.write(batch_of([transition()]))
+    assert StoreReader(engine, "shop").life("a") is None
+
+
+def test_an_edition_that_was_let_go_can_be_had_at_once(engine: Engine) -> None:
+    first = new_writer(engine, owner="first")
+    editions.release(engine, first.edition, "first")
+    assert editions.claim(engine, first.edition, "second")
+
+
+def test_a_new_edition_serves_all_at_once_and_the_old_ones_writer_is_told(engine: Engine) -> None:
+    old = new_writer(engine, owner="old")
+    old.write(batch_of([transition("a"), transition("b")]))
+    with engine.begin() as connection:
+        added = editions.add(connection, "shop", editions.BUILDING)
+    assert editions.claim(engine, added, "new")
+    new = Writer(engine, added, "new")
+    new.write(batch_of([transition("a")]))
+    assert StoreReader(engine, "shop").life("b") is not None
+    with engine.begin() as connection:
+        editions.swap(connection, added)
+    assert StoreReader(engine, "shop").life("b") is None
+    with pytest.raises(NotOwnerError):
+        old.beat()
+    editions.drop(engine, old.edition)
+    assert [each.number for each in editions.look(engine, "shop")] == [added.number]
+
+
+def test_two_pipelines_in_one_database_never_see_each_other(engine: Engine) -> None:
+    new_writer(engine, "shop").write(batch_of([transition("a")]))
+    new_writer(engine, "bank").write(batch_of([transition("b")]))
+    assert StoreReader(engine, "shop").life("b") is None
+    assert [job.job_id for job in StoreReader(engine, "bank").page().jobs] == ["b"]
+
+
+def test_jobs_are_listed_in_pages_the_latest_first(engine: Engine) -> None:
+    writer = new_writer(engine)
+    writer.write(batch_of([transition(f"{n}", time=n // 2) for n in range(7)]))
+    reader = StoreReader(engine, "shop")
+    first = reader.page(limit=4)
+    rest = reader.page(limit=4, after=first.after)
+    assert [job.job_id for job in (*first.jobs, *rest.jobs)] == list("6543210")
+    assert rest.after is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (StoreFilter(), "cba"),
+        (StoreFilter(state=JobState.DEAD), "b"),
+        (StoreFilter(job_type="bill"), "c"),
+        (StoreFilter(queue="default", priority=LANE.split(".")[2]), "cba"),
+        (StoreFilter(queue="other"), ""),
+        (StoreFilter(tenant="acme"), "a"),
+        (StoreFilter(key="k1"), "c"),
+        (StoreFilter(text="TIMED"), "b"),
+        (StoreFilter(text="100%_"), ""),
+        (StoreFilter(text="% of"), "b"),
+        (StoreFilter(since=2), "cb"),
+        (StoreFilter(since=2, until=3), "b"),
+    ],
+)
+def test_a_list_is_narrowed_down(engine: Engine, wanted: StoreFilter, ids: str) -> None:
+    found = [
+        transition("a", time=1, tenant="acme"),
+        transition("b", "dead", time=2, error_type="Timeout", error_message="timed out: 5 % of it"),
+        transition("c", time=3, job_type="bill", key="k1"),
+    ]
+    new_writer(engine).write(batch_of(found))
+    page = StoreReader(engine, "shop").page(wanted)
+    assert "".join(job.job_id for job in page.jobs) == ids
+
+
+def test_what_is_too_old_leaves_and_stays_counted(engine: Engine) -> None:
+    writer = new_writer(engine)
+    now = 100 * DAY
+    found = [
+        transition("old", time=now - 8 * DAY),
+        transition("new", time=now - 6 * DAY),
+        transition("dead", "dead", time=now - 8 * DAY),
+        transition("gone", "dead", time=now - 31 * DAY),
+        transition("running", "running", time=now - 50 * DAY),
+    ]
+    writer.write(batch_of(found))
+    reader = StoreReader(engine, "shop")
+    before = reader.totals()
+    kept = Retention(engine, writer.edition, "me", done=timedelta(days=7), dead=timedelta(days=30))
+    assert kept.step(now) == 2
+    assert {job.job_id for job in reader.page().jobs} == {"new", "dead", "running"}
+    assert reader.life("old") is None
+    assert reader.totals() == before
+    assert sum(total.jobs for total in before) == len(found)
+    assert kept.step(now) == 0
+    assert reader.totals() == before
+
+
+def test_gaps_are_counted_by_their_reason(engine: Engine) -> None:
+    writer = new_writer(engine)
+    for offset in (3, 8):
+        where = f"shop.events/0/{offset}"
+        batch = batch_of([transition()])
+        batch.gaps = [Gap("shop.events", "another schema", 1, where, where)]
+        writer.write(batch)
+    (gap,) = StoreReader(engine, "shop").gaps()
+    assert gap == Gap("shop.events", "another schema", 2, "shop.events/0/3", "shop.events/0/8")
+
+
+def test_a_store_that_knows_nothing_says_what_to_start(engine: Engine) -> None:
+    with pytest.raises(StoreUnavailableError, match="headrace processors projector"):
+        StoreReader(engine, "shop").page()
+
+
+def test_a_store_of_a_newer_version_is_refused_with_the_remedy(
+    engine: Engine, settings: StoreSettings
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(STORE).values(value=VERSION + 1))
+    with pytest.raises(StoreError, match=r"made by a newer Headrace.*HEADRACE_STORE_URL"):
+        open_store(settings)
+
+
+def test_opening_a_store_again_changes_nothing(engine: Engine, settings: StoreSettings) -> None:
+    new_writer(engine).write(batch_of([transition()]))
+    again = open_store(settings)
+    assert StoreReader(again, "shop").life("a") is not None
+    again.dispose()
+
+
+def test_only_one_edition_can_serve(engine: Engine) -> None:
+    editions.ensure(engine, "shop")
+    values = {"pipeline": "shop", "state": editions.SERVING, "made": 0, "owner": "", "beat": 0}
+    with pytest.raises(Exception, match=r"(?i)unique"), engine.begin() as connection:
+        connection.execute(insert(EDITIONS).values(values))
+    assert LANE.startswith("shop.")
