@@ -52,7 +52,6 @@ class Commits:
         self._confirmed = 0.0
         """When the last commit that landed was sent, in monotonic seconds."""
         self._asked = 0.0
-        self._trusted_meanwhile = False
         self._consumer: Consumer | None = None
 
     def belong_to(self, consumer: Consumer) -> None:
@@ -78,18 +77,26 @@ class Commits:
         broker; it is told so only later. But the broker refuses commits of a member that it has put
         out (KIP-848: by its epoch), so one that landed proves that nothing was lost when it was sent.
         """
-        if self._suspended:
-            return float("inf") if self._trusted_meanwhile else 0.0
         return self._confirmed + TRUSTED_FOR
 
     def confirm(self, sent: float) -> None:
         """Say that a commit which was sent at this moment has landed."""
         self._confirmed = max(self._confirmed, sent)
 
-    def ask_for_proof(self, now: float) -> None:
-        """See that something is committed soon, even if nothing has changed."""
-        if not self._suspended and now - max(self._confirmed, self._asked) > TRUSTED_FOR / 3:
-            self._asked = now if self._commit(now, renew=True) else self._asked
+    def ask_for_proof(self, now: float) -> bool:
+        """See that something is committed soon, even if nothing has changed.
+
+        Returns:
+            Whether a proof is wanted that must come by another way: a transaction. While commits
+            are suspended their answers cannot come.
+        """
+        if now - max(self._confirmed, self._asked) <= TRUSTED_FOR / 3:
+            return False
+        if self._suspended:
+            self._asked = now
+            return True
+        self._asked = now if self._commit(now, renew=True) else self._asked
+        return False
 
     # -- commits ---------------------------------------------------------------------------------
 
@@ -133,11 +140,8 @@ class Commits:
             owned[place].open_for_what_waits()
         unproven = time.monotonic() >= self.trusted_until
         places = [*owned] if unproven else [*self._outstanding, *waiting]
-        failure = self._commit_and_wait(places, in_poll=in_poll, renew=unproven)
-        # No more is proven while the answers to commits cannot come. That it is asked to give
-        # partitions up shows that the group still counts on this member.
+        self._commit_and_wait(places, in_poll=in_poll, renew=unproven)
         self._suspended = True
-        self._trusted_meanwhile = not (unproven and failure)
 
     def resume(self) -> None:
         """Commit what is still owned as usual again."""

@@ -213,4 +213,5 @@ class HandOvers:
             self._refusals.append(f"{message.topic()}: {error.str()}")
 
     def _reason(self, error: str) -> str:
-        return "; ".join(self._refusals[:3]) or f"writing to {self._topics}: {error}"
+        doing = f"writing to {self._topics}" if self._topics else "asking who owns the partitions"
+        return "; ".join(self._refusals[:3]) or f"{doing}: {error}"

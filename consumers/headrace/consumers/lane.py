@@ -191,7 +191,7 @@ class LaneThread:
             or self._noting
             or self._dropping.behind
         ):
-            commits.ask_for_proof(now)
+            self._recorder.ask_for_proof(now)
 
     def drain(self, places: Sequence[Place]) -> None:
         """Let what runs on these partitions end, within the drain budget; the others go on."""

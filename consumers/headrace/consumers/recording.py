@@ -151,6 +151,35 @@ class Recorder:
             self._figures.unpublished = self.transitions.refused
         self.commits.step(now)
 
+    def ask_for_proof(self, now: float) -> None:
+        """See that it is known soon whether the partitions are still owned.
+
+        While partitions are drained the answers to commits cannot come; then a transaction that
+        moves nothing asks the broker. A process that slept meanwhile, or was cut off, so learns that
+        others have its partitions before it starts their jobs.
+        """
+        wanted = self.commits.ask_for_proof(now)
+        if wanted and not self._unresolved and self._membership is not None:
+            self._prove_by_transaction(now)
+
+    def _prove_by_transaction(self, now: float) -> None:
+        # One whose owner is known first: should this process die within, the next one can fence it.
+        for owned in sorted(self._partitions.owned.values(), key=lambda each: not each.known_open):
+            commit = self.commits.next_of(owned, renew=True)
+            if commit is not None:
+                break
+        else:
+            return
+        result = self._handovers.hand_over((), [owned.position(commit)], self._membership)
+        if result.end is End.UNKNOWN:
+            self._unresolved = [(owned, commit)]
+            self._ask_later()
+            return
+        landed = result.end is End.COMMITTED
+        settle([(owned, commit)], landed=landed)
+        if landed:
+            self.commits.confirm(now)
+
     def finish(self, assignment: Assignment, offset: int) -> None:
         """A record's outcome is stored. Of a closed assignment, it is fenced."""
         if assignment.closed:

@@ -15,6 +15,7 @@ from headrace.console.proof.proxy import Proxy
 from headrace.pipeline import broker
 from headrace.pipeline.broker import BrokerOptions, BrokerState, Proxied
 from headrace.pipeline.broker.startup import free_port
+from headrace.pipeline.group_offsets import GroupOffsets
 from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings, TopicSettings, load
@@ -27,6 +28,9 @@ _SESSION_OPTION: Final = "group.consumer.session.timeout.ms"
 _KAFKA_DEFAULT: Final = timedelta(seconds=45)
 _ANSWER: Final = 20.0
 _DEATH: Final = 20.0
+_LOADING: Final = 60.0
+"""Seconds in which a broker that was started must have loaded its groups."""
+_OFFSETS: Final = "__consumer_offsets"
 
 
 class ClusterError(HeadraceError):
@@ -42,8 +46,8 @@ class Cluster(Protocol):
 
     kafka: KafkaSettings
 
-    def bootstrap_of(self, slot: int) -> str:
-        """Give the address for the worker of a slot."""
+    def bootstrap_of(self, slot: int | None) -> str:
+        """Give the address for the worker of a slot; for None the schedulers'."""
         ...
 
     def proxy(self, slot: int) -> Proxy:
@@ -68,7 +72,7 @@ class Cluster(Protocol):
 
 
 class OwnCluster:
-    """An embedded broker in the run folder, with a proxy of its own for each worker.
+    """An embedded broker in the run folder, with a proxy for each worker, and one for schedulers.
 
     Args:
         folder: Of the run. The broker's data in it is removed at the end; its logs stay.
@@ -82,7 +86,7 @@ class OwnCluster:
     def __init__(self, folder: Path, slots: int, progress: Callable[[str], None]) -> None:
         self._directory = folder / "broker"
         ports: list[int] = []
-        for _ in range(slots):
+        for _ in range(slots + 1):
             ports.append(free_port(ports))
         self._proxies = [Proxy(port).start() for port in ports]
         self._options = BrokerOptions(
@@ -97,9 +101,9 @@ class OwnCluster:
             raise
         self.kafka = load(KafkaSettings, bootstrap_servers=self._address.bootstrap)
 
-    def bootstrap_of(self, slot: int) -> str:
-        """Give the address of the slot's proxy."""
-        return f"127.0.0.1:{self._proxies[slot].port}"
+    def bootstrap_of(self, slot: int | None) -> str:
+        """Give the address of the slot's proxy, or that of the schedulers'."""
+        return f"127.0.0.1:{self._proxies[-1 if slot is None else slot].port}"
 
     def proxy(self, slot: int) -> Proxy:
         """Give the slot's proxy."""
@@ -122,8 +126,24 @@ class OwnCluster:
             time.sleep(0.02)
 
     def restart(self) -> None:
-        """Start it on the same data and ports."""
-        self._address = broker.start(self._options)
+        """Start it on the same data and ports, and let nobody in before it has loaded its groups.
+
+        A broker that was killed takes requests before it has learnt that it lost its leaderships,
+        and a group that is used in that moment may be begun anew beside the one in its log: the
+        coordinator's next load fails for good ("Cannot set the epoch of …"; seen on Kafka 4.3.1).
+
+        Raises:
+            BrokerError: It cannot be started.
+            ClusterError: It does not load its groups.
+        """
+        for proxy in self._proxies:
+            proxy.cut()
+        try:
+            self._address = broker.start(self._options)
+            await_groups(self.kafka)
+        finally:
+            for proxy in self._proxies:
+                proxy.heal()
 
     def session_timeout(self) -> timedelta:
         """Six seconds."""
@@ -154,7 +174,7 @@ class UserCluster:
         self.kafka = kafka
         self._pipeline = pipeline
 
-    def bootstrap_of(self, slot: int) -> str:
+    def bootstrap_of(self, slot: int | None) -> str:
         """Give the cluster's address."""
         return self.kafka.bootstrap_servers
 
@@ -207,6 +227,52 @@ def make_topics(pipeline: Pipeline, kafka: KafkaSettings) -> None:
     report = apply_plan(plan_topics(pipeline, kafka, wishes), kafka)
     if not report.ok:
         raise ClusterError("\n".join(report.refused))
+
+
+def await_groups(kafka: KafkaSettings) -> None:
+    """Wait until every coordinator of groups answers.
+
+    Raises:
+        ClusterError: One does not.
+    """
+    admin = make_admin(kafka)
+    partitions = len(admin.list_topics(_OFFSETS, timeout=_ANSWER).topics[_OFFSETS].partitions)
+    deadline = time.monotonic() + _LOADING
+    for group in _a_group_of_each(partitions):
+        offsets = GroupOffsets(kafka, _ANSWER)
+        while True:
+            try:
+                offsets.committed(group, [(_OFFSETS, 0)])
+                break
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise ClusterError(
+                        f"the broker does not load its groups within {_LOADING:g} s of its start "
+                        f"({error}): that is the broker's own trouble, its log in the run folder "
+                        "tells; run the proof again"
+                    ) from error
+                offsets.close()
+                time.sleep(0.1)
+        offsets.close()
+
+
+def _a_group_of_each(partitions: int) -> Iterable[str]:
+    """Give names of groups, one for each partition of the offsets topic."""
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < partitions:
+        name = f"headrace-probe-{number}"
+        found.setdefault(abs(_java_hash(name)) % partitions, name)
+        number += 1
+    return found.values()
+
+
+def _java_hash(text: str) -> int:
+    """What Java's `String.hashCode` gives: Kafka finds a group's coordinator by it."""
+    value = 0
+    for character in text:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return value - 0x1_0000_0000 if value & 0x8000_0000 else value
 
 
 def session_timeout(kafka: KafkaSettings) -> timedelta:

@@ -146,9 +146,7 @@ class Crew:
             for name, value in os.environ.items()
             if not name.startswith(PREFIX) or name in connection
         }
-        address = self._cluster.kafka.bootstrap_servers
-        if role == "worker":
-            address = self._cluster.bootstrap_of(slot)
+        address = self._cluster.bootstrap_of(slot if role == "worker" else None)
         return kept | {
             "HEADRACE_BOOTSTRAP_SERVERS": address,
             "HEADRACE_CLIENT_ID": f"{self._pipeline}-{role}-{slot}",

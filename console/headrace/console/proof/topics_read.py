@@ -33,6 +33,7 @@ from headrace.console.proof.lookers import Lookers
 from headrace.console.proof.records import Committed, Place
 from headrace.pipeline.errors import KafkaUnavailableError
 from headrace.pipeline.kafka import make_reader
+from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings
 from headrace.schemas import transitions
 from headrace.schemas.errors import HeadraceError
@@ -98,6 +99,8 @@ def read_committed(
     try:
         for group, its in groups.items():
             found |= lookers.committed(group, its)
+    except KafkaException as error:
+        raise explain("reading what is committed", kafka_error(error), kafka) from error
     finally:
         lookers.close()
     return found

@@ -169,6 +169,11 @@ def logging_properties(layout: Layout) -> str:
             "appender.file.strategy.type": "DefaultRolloverStrategy",
             "appender.file.strategy.max": "2",
             "rootLogger.level": "info",
+            # While a group's coordinator is away it tells thousands of times a second that it tries
+            # again, and what went wrong before is rolled out of the files.
+            "logger.markers.name": "kafka.coordinator.transaction"
+            ".TransactionMarkerRequestCompletionHandler",
+            "logger.markers.level": "warn",
             "rootLogger.appenderRef.file.ref": "file",
         }
     )

@@ -119,7 +119,7 @@ class StoreReader:
             events = connection.execute(
                 select(tables.events)
                 .where(tables.events.c.job_id == job_id)
-                .order_by(tables.events.c.order_key)
+                .order_by(tables.events.c.time, tables.events.c.order_key)
             )
             return Life(JobRow(*found), tuple(EventRow(*event) for event in events))
 
