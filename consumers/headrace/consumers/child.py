@@ -64,7 +64,7 @@ class LazySubmitter:
         self._producer: Producer | None = None
         self._lock = threading.Lock()
 
-    def submit(self, job: Job[Any], **options: Any) -> Receipt:
+    def submit(self, job: Job[Any], **options: Any) -> Receipt[Any]:
         """Publish `job`, as `Producer.submit` does."""
         with self._lock:
             if self._producer is None:
