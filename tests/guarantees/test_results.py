@@ -61,7 +61,7 @@ def test_a_retried_job_is_waited_for_until_it_succeeds(stage: Stage, producer: P
 
 def test_a_dead_job_raises_with_what_it_died_of(producer: Producer) -> None:
     receipt = producer.submit("default.refuse", {"why": "not in stock"})
-    with pytest.raises(JobFailedError, match="is dead: rejected.*not in stock") as caught:
+    with pytest.raises(JobFailedError, match=r"is dead: rejected.*not in stock") as caught:
         receipt.result(PATIENCE)
     assert (caught.value.state, caught.value.reason) == ("dead", "rejected")
     assert (caught.value.job_id, caught.value.attempt) == (receipt.job_id, 1)
