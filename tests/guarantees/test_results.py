@@ -67,9 +67,11 @@ def test_a_dead_job_raises_with_what_it_died_of(producer: Producer) -> None:
     assert (caught.value.job_id, caught.value.attempt) == (receipt.job_id, 1)
 
 
-def test_an_expired_job_raises(producer: Producer) -> None:
-    receipt = producer.submit("default.report", expires=timedelta(milliseconds=-1))
-    with pytest.raises(JobFailedError, match="is expired"):
+def test_an_expired_job_raises(stage: Stage, producer: Producer) -> None:
+    receipt = producer.submit(
+        "default.report", delay=timedelta(milliseconds=100), expires=timedelta(milliseconds=1)
+    )
+    with stage.scheduler(), pytest.raises(JobFailedError, match="is expired"):
         receipt.result(PATIENCE)
 
 
