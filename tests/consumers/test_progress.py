@@ -144,7 +144,7 @@ def test_a_text_is_cut_and_made_encodable() -> None:
     context.progress(True, "file \udcff.py")
     assert heard == [Progress(0.0, "a" * 500), Progress(1.0, "file ?.py")]
     with pytest.raises(TypeError, match="not str"):
-        context.progress(1, b"bytes")  # type: ignore[arg-type]
+        context.progress(1, b"bytes")
 
 
 def listening() -> tuple[Any, list[Progress]]:

@@ -38,7 +38,7 @@ def test_a_busy_job_tells_once_a_second_and_its_last_word_comes_before_its_outco
     assert (last.progress, last.progress_text) == (1.0, "step 250 of 250")
     assert len(regular) >= 2
     assert all(later.time - earlier.time >= 900 for earlier, later in pairwise(regular))
-    shares = [each.progress for each in told]
+    shares = [each.progress or 0.0 for each in told]
     assert shares == sorted(shares)
 
 

@@ -45,7 +45,7 @@ def test_results_may_be_asked_for_late_in_any_order_and_again(producer: Producer
 
 
 def test_results_can_be_awaited_side_by_side(stage: Stage) -> None:
-    async def ask(producer: Producer) -> list[int]:
+    async def ask(producer: Producer) -> list[object]:
         receipts = [producer.submit("default.measure", {"text": "x" * n}) for n in range(5)]
         return await asyncio.gather(*(each.result_async(PATIENCE) for each in receipts))
 

@@ -1,6 +1,5 @@
 """What a handler is told about the job that it runs, and what it may ask for."""
 
-import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -159,18 +158,18 @@ class JobContext:
         return submission
 
 
-def _share(fraction: float, job_type: str) -> float:
+def _share(fraction: Any, job_type: str) -> float:
     """Make sure that it is one; a wrong one is the handler's mistake."""
     try:
-        share = math.nan if isinstance(fraction, str | bytes) else float(fraction)
+        share = None if isinstance(fraction, str | bytes) else float(fraction)
     except (TypeError, ValueError, OverflowError):
-        share = math.nan
-    if math.isnan(share) and not isinstance(fraction, float):
+        share = None
+    if share is None:
         raise TypeError(
             f"{job_type}: context.progress({fraction!r}) is no number: give the share that is done, "
             "such as done / total"
         )
-    if not 0 <= share <= 1:
+    if not 0 <= share <= 1:  # so is nan
         raise ValueError(
             f"{job_type}: context.progress({fraction!r}) is not between 0 and 1: give the share that "
             "is done, such as done / total"
@@ -178,7 +177,7 @@ def _share(fraction: float, job_type: str) -> float:
     return share
 
 
-def _kept_text(text: str | None, job_type: str) -> str | None:
+def _kept_text(text: Any, job_type: str) -> str | None:
     """Cut it, and replace lone surrogates: UTF-8 cannot hold them."""
     if text is None:
         return None
