@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from confluent_kafka import Message
 
@@ -16,6 +16,8 @@ from headrace.producers import Receipt, SubmitError
 from headrace.producers.options import SubmitOptions, lane_for
 from headrace.producers.receipt import Answers
 from headrace.schemas.ids import dedup_job_id, new_job_id
+
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class RecordingProducer:
 
     def submit_many(
         self,
-        jobs: Iterable[Job[Any]],
+        jobs: Iterable[Job[_R]],
         *,
         priority: str | None = None,
         delay: timedelta | None = None,
@@ -88,7 +90,7 @@ class RecordingProducer:
         key: str | None = None,
         tenant: str | None = None,
         expires: timedelta | datetime | None = None,
-    ) -> list[Receipt[Any]]:
+    ) -> list[Receipt[_R]]:
         """Record many jobs with the same options; raises as `submit` does."""
         options = SubmitOptions(priority, delay, at, key, tenant, None, expires)
         return [self._record(job, options) for job in jobs]
