@@ -20,8 +20,9 @@ from headrace.consumers.outcomes import Attempted, Outcome, Succeeded
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.running import Runner
 from headrace.pipeline import Lane, Pipeline, Progress
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.known_schemas import known_schemas
-from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.settings import ClaimSettings, KafkaSettings
 from headrace.schemas.headers import JobHeaders
 from tests.consumers import executor_samples
 from tests.consumers.executor_samples import samples
@@ -29,6 +30,7 @@ from tests.consumers.executor_samples import samples
 LANE = Lane("samples", "default", "normal")
 SCHEMAS = known_schemas(samples, KafkaSettings(bootstrap_servers="127.0.0.1:1"))
 MAX_RESULT = 1_000
+NO_CLAIMS = ClaimStore(ClaimSettings(claims_url=None), "samples")
 LONG = 60.0
 """Seconds that a test waits at most for what must happen, and that attempts may take."""
 
@@ -38,7 +40,7 @@ def unheard(*_: Any) -> None:
 
 
 def runner(pipeline: Pipeline = samples) -> Runner:
-    return Runner(pipeline, SCHEMAS, MAX_RESULT)
+    return Runner(pipeline, SCHEMAS, MAX_RESULT, NO_CLAIMS)
 
 
 def record_of(
