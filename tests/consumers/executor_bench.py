@@ -15,12 +15,14 @@ from headrace.consumers.executors import (
     ProcessExecutor,
     ThreadExecutor,
 )
+from headrace.consumers.executors.contract import Tell
 from headrace.consumers.outcomes import Attempted, Outcome, Succeeded
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.running import Runner
-from headrace.pipeline import Lane, Pipeline
+from headrace.pipeline import Lane, Pipeline, Progress
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.known_schemas import known_schemas
-from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.settings import ClaimSettings, KafkaSettings
 from headrace.schemas.headers import JobHeaders
 from tests.consumers import executor_samples
 from tests.consumers.executor_samples import samples
@@ -28,12 +30,17 @@ from tests.consumers.executor_samples import samples
 LANE = Lane("samples", "default", "normal")
 SCHEMAS = known_schemas(samples, KafkaSettings(bootstrap_servers="127.0.0.1:1"))
 MAX_RESULT = 1_000
+NO_CLAIMS = ClaimStore(ClaimSettings(claims_url=None), "samples")
 LONG = 60.0
 """Seconds that a test waits at most for what must happen, and that attempts may take."""
 
 
+def unheard(*_: Any) -> None:
+    """Takes what nobody asks for."""
+
+
 def runner(pipeline: Pipeline = samples) -> Runner:
-    return Runner(pipeline, SCHEMAS, MAX_RESULT)
+    return Runner(pipeline, SCHEMAS, MAX_RESULT, NO_CLAIMS)
 
 
 def record_of(
@@ -56,6 +63,8 @@ class Bench:
     executor: Executor
     reports: "queue.Queue[tuple[JobRecord, Attempted]]"
     lost: list[int] = field(default_factory=list)
+    told: list[tuple[JobRecord, Progress]] = field(default_factory=list)
+    """What running jobs have told of themselves."""
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self, name: str, timeout: float = LONG, **arguments: Any) -> JobRecord:
@@ -101,27 +110,32 @@ def make(where: str, *, slots: int = 2, kind: str | None = None) -> Bench:
     reports: queue.Queue[tuple[JobRecord, Attempted]] = queue.Queue()
     lost: list[int] = []
 
+    told: list[tuple[JobRecord, Progress]] = []
+
     def report(record: JobRecord, attempted: Attempted) -> None:
         reports.put((record, attempted))
 
+    def tell(record: JobRecord, progress: Progress) -> None:
+        told.append((record, progress))
+
     makers: dict[str, Callable[[], Executor]] = {
-        "async": lambda: AsyncExecutor(runner(), report, cancel_grace=0.2),
-        "thread": lambda: opened_thread_executor(report, slots, lost),
-        "process": lambda: ProcessExecutor(child_setup(), report, slots),
-        "isolated": lambda: IsolatedExecutor(child_setup, report),
+        "async": lambda: AsyncExecutor(runner(), report, tell, cancel_grace=0.2),
+        "thread": lambda: opened_thread_executor(report, tell, slots, lost),
+        "process": lambda: ProcessExecutor(child_setup(), report, tell, slots),
+        "isolated": lambda: IsolatedExecutor(child_setup, report, tell),
     }
     executor = makers[where]()
     if isinstance(executor, AsyncExecutor):
         executor.open()
-    bench = Bench(kind or ("async" if where == "async" else "sync"), executor, reports, lost)
+    bench = Bench(kind or ("async" if where == "async" else "sync"), executor, reports, lost, told)
     threading.Thread(target=bench.watch, name="bench-watch", daemon=True).start()
     return bench
 
 
 def opened_thread_executor(
-    report: Callable[[JobRecord, Attempted], None], slots: int, lost: list[int]
+    report: Callable[[JobRecord, Attempted], None], tell: Tell, slots: int, lost: list[int]
 ) -> ThreadExecutor:
     """Threads get the lifespan's state from whoever entered it: here, this function."""
     running = runner()
     running.state = {"pid": os.getpid(), "runs": 0}
-    return ThreadExecutor(running, report, slots, lost.append)
+    return ThreadExecutor(running, report, tell, slots, lost.append)

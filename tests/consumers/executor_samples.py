@@ -134,6 +134,18 @@ def say_farewell(context: JobContext, path: str) -> None:
 
 
 @both
+def tell_progress(context: JobContext, steps: int, seconds: float = 0.0) -> None:
+    for step in range(1, steps + 1):
+        context.progress(step / steps, f"step {step} of {steps} ☕")
+    time.sleep(seconds)
+
+
+@both
+def tell_wrong_progress(context: JobContext) -> None:
+    context.progress(1.5)
+
+
+@both
 def whose_modules() -> str:
     return str(Path(__file__).resolve())
 

@@ -11,7 +11,7 @@ from headrace.consumers.executors import AsyncExecutor
 from headrace.consumers.outcomes import Failed, Interrupted, Succeeded, TimedOut
 from headrace.pipeline import DeclarationError, Pipeline
 from tests.consumers import executor_samples
-from tests.consumers.executor_bench import LONG, Bench, make, runner
+from tests.consumers.executor_bench import LONG, Bench, make, runner, unheard
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_handler_that_blocks_the_loop_is_reported_while_it_blocks(bench: Bench
 
 
 def test_a_cancelled_handler_may_clean_up(bench: Bench, tmp_path: Path) -> None:
-    patient = AsyncExecutor(runner(), lambda record, ended: bench.reports.put((record, ended)))
+    patient = AsyncExecutor(runner(), lambda *report: bench.reports.put(report), unheard)
     patient.open()
     bench.executor.stop(at_once=False)
     bench.executor = patient
@@ -85,7 +85,7 @@ def test_stop_interrupts_every_running_job(bench: Bench) -> None:
 
 
 def opened(lifespan: Callable[[], Any]) -> AsyncExecutor:
-    executor = AsyncExecutor(runner(Pipeline("own", lifespan=lifespan)), lambda *_: None)
+    executor = AsyncExecutor(runner(Pipeline("own", lifespan=lifespan)), unheard, unheard)
     try:
         executor.open()
     finally:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +19,8 @@ from headrace.consumers.outcomes import (
     TimedOut,
     Undecodable,
 )
-from tests.consumers.executor_bench import MAX_RESULT, Bench, make
+from headrace.pipeline import Progress
+from tests.consumers.executor_bench import LONG, MAX_RESULT, Bench, make
 
 KINDS = {
     "async": ("async", "async"),
@@ -216,3 +218,30 @@ def test_stop_interrupts_what_runs_where_that_is_possible(own_bench: Bench) -> N
 def test_stopping_twice_is_harmless(own_bench: Bench) -> None:
     own_bench.executor.stop(at_once=True)
     own_bench.executor.stop(at_once=False)
+
+
+def test_what_a_job_tells_of_its_progress_is_passed_on_and_its_last_word_before_its_end(
+    bench: Bench,
+) -> None:
+    bench.told.clear()
+    record = bench.start("tell_progress", steps=4_000)
+    assert bench.report().outcome == Succeeded()
+    assert all(teller is record for teller, _ in bench.told)
+    assert bench.told[-1][1] == Progress(1.0, "step 4000 of 4000 ☕")
+
+
+def test_what_a_long_job_has_told_is_known_while_it_runs(bench: Bench) -> None:
+    bench.told.clear()
+    bench.start("tell_progress", steps=3, seconds=1.5)
+    deadline = time.monotonic() + LONG
+    while not any(progress.fraction == 1 for _, progress in bench.told):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+    assert bench.reports.empty()
+    assert bench.report().outcome == Succeeded()
+
+
+def test_a_progress_that_is_no_share_fails_the_attempt_and_says_what_is_wrong(bench: Bench) -> None:
+    outcome = bench.outcome("tell_wrong_progress")
+    assert isinstance(outcome, Failed)
+    assert "progress(1.5) is not between 0 and 1" in outcome.error.message

@@ -22,7 +22,7 @@ from headrace.consumers.outcomes import (
     Unavailable,
 )
 from headrace.consumers.records import JobRecord
-from tests.consumers.executor_bench import LONG, Bench, child_setup, make, record_of
+from tests.consumers.executor_bench import LONG, Bench, child_setup, make, record_of, unheard
 from tests.support.stage import wait_until
 
 
@@ -36,7 +36,7 @@ def bench() -> Iterator[Bench]:
 def attempt_with(setup: Callable[[], ChildSetup]) -> Attempted:
     """Run one attempt in a child of this setup."""
     reports: queue.Queue[tuple[JobRecord, Attempted]] = queue.Queue()
-    executor = IsolatedExecutor(setup, lambda *report: reports.put(report))
+    executor = IsolatedExecutor(setup, lambda *report: reports.put(report), unheard)
     executor.start(record_of("sync.double", LONG, {"number": 1}))
     attempted = reports.get(timeout=LONG)[1]
     executor.stop(at_once=True)

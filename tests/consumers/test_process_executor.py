@@ -19,7 +19,7 @@ from headrace.consumers.outcomes import (
     Unavailable,
 )
 from tests.consumers import executor_samples
-from tests.consumers.executor_bench import LONG, Bench, child_setup, make
+from tests.consumers.executor_bench import LONG, Bench, child_setup, make, unheard
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_child_finds_a_pipeline_in_the_working_directory(
     monkeypatch.chdir(tmp_path)
     reports: queue.Queue[Attempted] = queue.Queue()
     setup = child_setup(f"{unique_name}:samples")
-    executor = ProcessExecutor(setup, lambda _, attempted: reports.put(attempted), 1)
+    executor = ProcessExecutor(setup, lambda _, attempted: reports.put(attempted), unheard, 1)
     bench = Bench("sync", executor, queue.Queue())
     bench.start("double", number=1)
     assert isinstance(reports.get(timeout=LONG).outcome, Succeeded)
@@ -93,7 +93,7 @@ def test_a_child_finds_a_pipeline_in_the_working_directory(
 def test_a_pipeline_that_cannot_be_imported_makes_jobs_wait_and_says_why() -> None:
     reports: queue.Queue[Attempted] = queue.Queue()
     setup = child_setup("no_such_module:shop")
-    executor = ProcessExecutor(setup, lambda _, attempted: reports.put(attempted), 1)
+    executor = ProcessExecutor(setup, lambda _, attempted: reports.put(attempted), unheard, 1)
     Bench("sync", executor, queue.Queue()).start("nothing")
     outcome = reports.get(timeout=LONG).outcome
     executor.stop(at_once=False)

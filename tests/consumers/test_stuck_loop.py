@@ -8,7 +8,7 @@ import pytest
 
 from headrace.consumers.executors import AsyncExecutor
 from headrace.pipeline import Pipeline
-from tests.consumers.executor_bench import LONG, record_of, runner
+from tests.consumers.executor_bench import LONG, record_of, runner, unheard
 
 careless = Pipeline("samples")
 RELEASE = threading.Event()
@@ -34,7 +34,7 @@ def stuck() -> threading.Event:
 def executor(stuck: threading.Event) -> Iterator[AsyncExecutor]:
     RELEASE.clear()
     executor = AsyncExecutor(
-        runner(careless), lambda *_: None, cancel_grace=0.1, stuck_after=0.3, on_stuck=stuck.set
+        runner(careless), unheard, unheard, cancel_grace=0.1, stuck_after=0.3, on_stuck=stuck.set
     )
     executor.open()
     yield executor

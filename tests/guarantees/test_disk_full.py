@@ -12,6 +12,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def fill_disk(broker: OwnBroker) -> None:
     resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (1, 1))
 
 
-def confirmed(receipts: list[Receipt]) -> set[str]:
+def confirmed(receipts: list[Receipt[Any]]) -> set[str]:
     """The ids of those that the broker has; the others were refused."""
     found: set[str] = set()
     for receipt in receipts:
@@ -53,7 +54,7 @@ def confirmed(receipts: list[Receipt]) -> set[str]:
     return found
 
 
-def submit(producer: Producer, stage: Stage, journal: Journal, tag: str) -> Receipt:
+def submit(producer: Producer, stage: Stage, journal: Journal, tag: str) -> Receipt[Any]:
     """A job that fails once, one of five."""
     work = stage.pipeline.job_type("work")
     fails = int(tag.endswith(("0", "5")))

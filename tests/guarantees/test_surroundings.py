@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def stage(broker: OwnBroker, tmp_path: Path) -> Iterator[Stage]:
 
 def submit_all(
     stage: Stage, journal: Journal, count: int, *, each_fails: int, seconds: float
-) -> dict[str, Receipt]:
+) -> dict[str, Receipt[Any]]:
     """Give the receipts by tag. Every `each_fails`-th job never succeeds."""
     work = stage.pipeline.job_type("work")
     with stage.producer() as producer:
@@ -62,7 +63,7 @@ def submit_all(
         }
 
 
-def await_all(stage: Stage, receipts: dict[str, Receipt], each_fails: int) -> None:
+def await_all(stage: Stage, receipts: dict[str, Receipt[Any]], each_fails: int) -> None:
     """Each has one outcome, the right one, and one dead letter or none."""
     wanted = {receipt.job_id for receipt in receipts.values()}
     wait_until("every job has ended", lambda: wanted <= stage.final_states().keys(), 60)

@@ -21,7 +21,7 @@ class Answered:
 
 def test_an_answer_after_the_waiters_loop_was_closed_reaches_the_others() -> None:
     answers = Answers(None)
-    receipt = Receipt("1", "shop.default.normal", answers)
+    receipt: Receipt[None] = Receipt("1", "work", "shop.default.normal", 0, answers)
 
     async def give_up() -> None:
         async def wait() -> None:

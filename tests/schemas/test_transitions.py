@@ -20,7 +20,7 @@ FIRST_FINGERPRINT = bytes.fromhex("46a69ab7d68e858f")
 
 
 def first_schema() -> dict[str, Any]:
-    schema = json.loads(transitions.TEXT)
+    schema: dict[str, Any] = json.loads(transitions.TEXT)
     [detail] = [f for f in schema["fields"][2]["type"]["items"]["fields"] if f["name"] == "detail"]
     detail["type"][1]["fields"].pop()
     return schema
@@ -28,7 +28,7 @@ def first_schema() -> dict[str, Any]:
 
 def newer_schema() -> dict[str, Any]:
     """A schema of a later version: a field in the batch, one in the row and one in the detail."""
-    schema = json.loads(transitions.TEXT)
+    schema: dict[str, Any] = json.loads(transitions.TEXT)
     row = schema["fields"][2]["type"]["items"]
     row["fields"][-1]["type"][1]["fields"].append(
         {"name": "cost", "type": ["null", "double"], "default": None}

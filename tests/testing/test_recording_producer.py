@@ -31,7 +31,8 @@ def producer() -> RecordingProducer:
 @pytest.mark.parametrize("method", ["submit", "submit_many", "flush", "close"])
 def test_it_is_called_just_as_a_producer_is(method: str) -> None:
     real, recording = getattr(Producer, method), getattr(RecordingProducer, method)
-    assert inspect.signature(recording) == inspect.signature(real)
+    # As texts: each has a type variable of its own.
+    assert str(inspect.signature(recording)) == str(inspect.signature(real))
 
 
 def test_a_submission_says_type_arguments_options_and_lane(producer: RecordingProducer) -> None:

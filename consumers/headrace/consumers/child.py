@@ -6,8 +6,10 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from typing import Any, Final, NoReturn, Protocol
@@ -22,7 +24,9 @@ from headrace.consumers.outcomes import (
     Unavailable,
     error_info,
 )
+from headrace.consumers.progress_pipe import ChildProgress
 from headrace.consumers.running import Call, Runner
+from headrace.pipeline.context import JobContext
 from headrace.pipeline.job import Job
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.loading import load_pipeline
@@ -46,6 +50,8 @@ class ChildSetup:
     max_result_bytes: int
     parent: int
     """The worker's pid: a child whose worker is gone ends itself."""
+    progress: Connection | None = None
+    """Where it tells of its job's progress."""
 
 
 class LazySubmitter:
@@ -58,7 +64,7 @@ class LazySubmitter:
         self._producer: Producer | None = None
         self._lock = threading.Lock()
 
-    def submit(self, job: Job[Any], **options: Any) -> Receipt:
+    def submit(self, job: Job[Any], **options: Any) -> Receipt[Any]:
         """Publish `job`, as `Producer.submit` does."""
         with self._lock:
             if self._producer is None:
@@ -85,6 +91,7 @@ class _Child:
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self._submitter = LazySubmitter(pipeline, setup.kafka)
+        self.progress = ChildProgress(setup.progress)
         state = self._loop.run_until_complete(enter_lifespan(pipeline, self._stack))
         schemas = known_schemas(pipeline, setup.kafka)
         self._runner = Runner(
@@ -94,11 +101,12 @@ class _Child:
     def run(self, call: Call) -> Attempted:
         started, deadline = now_ms(), time.monotonic() + call.timeout
         self._busy = True
+        self.progress.begin(call)
         try:
             if self._runner.pipeline.job_types[call.job_type].is_async:
                 outcome = self._await(call)
             else:
-                outcome = self._runner.run(call)
+                outcome = self._runner.run(call, self._watching(call))
             self._submitter.flush()
         except BaseException as error:
             outcome = Failed(error_info(error))
@@ -106,10 +114,16 @@ class _Child:
         if time.monotonic() >= deadline:
             # Its pool was about to kill it: it may have looked at `context.cancelled` and given up.
             outcome = TimedOut(call.timeout)
-        return Attempted(outcome, started, now_ms())
+        return Attempted(outcome, started, now_ms(), self.progress.end())
+
+    def _watching(self, call: Call) -> Callable[[JobContext], None]:
+        def watch(context: JobContext) -> None:
+            context.listener = partial(self.progress.tell, call)
+
+        return watch
 
     def _await(self, call: Call) -> Outcome:
-        task = self._loop.create_task(self._runner.run_async(call))
+        task = self._loop.create_task(self._runner.run_async(call, self._watching(call)))
         try:
             return self._loop.run_until_complete(task)
         except BaseException:
@@ -143,6 +157,11 @@ class _Process:
             self._child = _Child(self.setup)
             Finalize(None, self._child.leave, exitpriority=10)
         return self._child
+
+    def flush_progress(self) -> None:
+        """Tell what the job told last, if that was kept back."""
+        if self._child is not None:
+            self._child.progress.flush()
 
 
 _process = _Process()
@@ -226,6 +245,7 @@ def _follow(parent: int) -> None:
     """End this process when its worker has died: its result could reach nobody."""
     while True:
         time.sleep(0.5)
+        _process.flush_progress()
         try:
             os.kill(parent, 0)
         except ProcessLookupError:

@@ -24,6 +24,7 @@ from headrace.consumers.recent import RecentJobs
 from headrace.consumers.records import Assignment, JobRecord, RawRecord, header_list
 from headrace.consumers.retry import decide
 from headrace.consumers.settled import Rules, Settled, StayHere
+from headrace.pipeline.context import Progress
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
@@ -121,12 +122,19 @@ def settle(
 def announce(record: JobRecord, rules: Rules, started: int) -> Settled:
     """Tell of a job that runs for a while; this finishes nothing."""
     transition = settling.transition_of(record.headers, record, JobState.RUNNING, rules, started)
-    return Settled(
-        record.assignment,
-        record.offset,
-        transition._replace(started=started),
-        announcement=True,
+    told = transition._replace(started=started)
+    return Settled(record.assignment, record.offset, told, announcement=True)
+
+
+def announce_progress(
+    record: JobRecord, rules: Rules, started: int, progress: Progress, now: int
+) -> Settled:
+    """Tell how far a job says that it is; this finishes nothing."""
+    transition = settling.transition_of(record.headers, record, JobState.RUNNING, rules, now)
+    told = transition._replace(
+        started=started, progress=progress.fraction, progress_text=progress.text
     )
+    return Settled(record.assignment, record.offset, told, announcement=True)
 
 
 def _raw(message: Message, assignment: Assignment, lane: Lane) -> RawRecord:

@@ -27,6 +27,7 @@ from headrace.consumers.orders import Orders
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere
 from headrace.consumers.owned import OwnedPartition, Place
 from headrace.consumers.partitions import Partitions
+from headrace.consumers.progress import ProgressDesk
 from headrace.consumers.recent import RecentJobs
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
@@ -124,6 +125,7 @@ class LaneThread:
         self._full_since: float | None = None
         self._listened = 0
         self._announced: set[tuple[int, int]] = set()
+        self.progress = ProgressDesk()
         self._next_announcement = 0.0
         self._stop = threading.Event()
         self._at_once = threading.Event()
@@ -251,6 +253,8 @@ class LaneThread:
             record, attempted = self._results.popleft()
             self._announced.discard((record.partition, record.offset))
             self.dispatch.ended(record)
+            if self.progress:
+                self._tell_last_progress(record, attempted)
             settled = execution.settle(record, self._dropping.judged(record, attempted), self.rules)
             match settled:
                 case Settled():
@@ -287,12 +291,25 @@ class LaneThread:
         if now < self._next_announcement:
             return
         self._next_announcement = now + _ANNOUNCE_AFTER / 2000
-        old = now_ms() - _ANNOUNCE_AFTER
-        for record, started in self.dispatch.running():
+        running, at = self.dispatch.running(), now_ms()
+        if self.progress and not self._recorder.congested:
+            for record, started, progress in self.progress.due(running, now):
+                self._announced.add((record.partition, record.offset))
+                told = execution.announce_progress(record, self.rules, started, progress, at)
+                self._recorder.announce(told)
+        old = at - _ANNOUNCE_AFTER
+        for record, started in running:
             where = (record.partition, record.offset)
             if started <= old and where not in self._announced:
                 self._announced.add(where)
                 self._recorder.announce(execution.announce(record, self.rules, started))
+
+    def _tell_last_progress(self, record: JobRecord, attempted: Attempted) -> None:
+        last = self.progress.last(record)
+        if last is not None and not record.assignment.closed:
+            started, ended = attempted.started, attempted.ended
+            told = execution.announce_progress(record, self.rules, started, last, ended)
+            self._recorder.announce(told)
 
     # -- polling ---------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+from headrace.pipeline.context import Progress
 from headrace.pipeline.retry import qualified_names
 from headrace.schemas.headers import MAX_MESSAGE, MAX_TRACEBACK
 from headrace.schemas.states import DeadReason, JobState
@@ -168,6 +169,8 @@ class Attempted(NamedTuple):
     outcome: Outcome
     started: int
     ended: int
+    progress: Progress | None = None
+    """The last that the job told of itself, if it ran in a child process."""
 
 
 @dataclass(frozen=True, slots=True)

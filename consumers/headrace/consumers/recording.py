@@ -129,6 +129,11 @@ class Recorder:
         if self.transitions is not None:
             self._figures.fenced += self.transitions.drop_closed()
 
+    @property
+    def congested(self) -> bool:
+        """Whether the broker takes transitions so slowly that only those of outcomes should come."""
+        return self.transitions is not None and self.transitions.congested
+
     def announce(self, settled: Settled) -> None:
         """Publish a transition that finishes nothing."""
         if self.transitions is not None:

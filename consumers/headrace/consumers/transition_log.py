@@ -20,6 +20,8 @@ MAX_BATCH = 500
 """Transitions in one record of the events topic."""
 MAX_BYTES = 512 * 1024
 """Bytes of one record: the events topic takes more than this, however it is configured."""
+_MANY = 50
+"""Records on their way without an answer that a broker which is well never leaves standing."""
 _LONGEST_TEXT = 1_000
 """Characters that stay of each text of a transition that is too large by itself."""
 
@@ -58,6 +60,11 @@ class TransitionLog:
     def idle(self) -> bool:
         """Whether nothing is queued or on its way."""
         return not self._pending and not self.unanswered and not self._answers
+
+    @property
+    def congested(self) -> bool:
+        """Whether the broker does not keep up: what can wait should not be added now."""
+        return bool(self.refused) or self.unanswered > _MANY or len(self._pending) > MAX_BATCH
 
     def drop_closed(self) -> int:
         """Forget what is queued of closed assignments; tells how many jobs they were the end of."""

@@ -36,6 +36,7 @@ from headrace.consumers.running import Runner
 from headrace.consumers.settled import Rules
 from headrace.consumers.slots import Slots
 from headrace.consumers.transition_log import TransitionLog
+from headrace.pipeline.context import Progress
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.kafka import (
     make_consumer,
@@ -167,16 +168,18 @@ class Worker:
         )
 
     def _open_executors(self) -> None:
-        loop = AsyncExecutor(self._runner, self._report, on_stuck=self._on_stuck_loop)
+        loop = AsyncExecutor(self._runner, self._report, self._tell, on_stuck=self._on_stuck_loop)
         loop.open()
         self._executors["async"] = loop
         self._executors["thread"] = ThreadExecutor(
-            self._runner, self._report, self.concurrency, self._on_lost_threads
+            self._runner, self._report, self._tell, self.concurrency, self._on_lost_threads
         )
-        self._executors["isolated"] = IsolatedExecutor(self._child_setup, self._report_isolated)
+        self._executors["isolated"] = IsolatedExecutor(
+            self._child_setup, self._report_isolated, self._tell
+        )
         if any(self._pool(lane) is Pool.PROCESS for lane in self.lanes):
             self._executors["process"] = ProcessExecutor(
-                self._child_setup(), self._report, self.processes.count
+                self._child_setup(), self._report, self._tell, self.processes.count
             )
 
     def _isolated_places(self) -> int:
@@ -312,6 +315,9 @@ class Worker:
 
     def _report(self, record: JobRecord, attempted: Attempted) -> None:
         self._by_topic[record.assignment.topic].report(record, attempted)
+
+    def _tell(self, record: JobRecord, progress: Progress) -> None:
+        self._by_topic[record.assignment.topic].progress.tell(record, progress)
 
     def _on_lost_threads(self, lost: int) -> None:
         if lost > self.lost_threads:

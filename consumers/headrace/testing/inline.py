@@ -1,13 +1,14 @@
 """Running one job here and now, without Kafka, and with everything else that a worker does."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
 from headrace.consumers.lifespans import enter_lifespan
 from headrace.consumers.running import Runner
-from headrace.pipeline.context import JobContext, Submitter
+from headrace.pipeline.context import JobContext, Progress, Submitter
 from headrace.pipeline.errors import DeclarationError
 from headrace.pipeline.job import Job
 from headrace.pipeline.job_types import JobType
@@ -42,6 +43,7 @@ def run_inline(
     key: str | None = None,
     state: Any = _ENTER,
     submitter: RecordingProducer | Submitter | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> _R:
     """Run a job's handler as a worker would, in this thread, and give its result.
 
@@ -59,6 +61,8 @@ def run_inline(
             one job, and left after it.
         submitter: Takes the child jobs that the handler submits, such as a `RecordingProducer`;
             when not given, they are checked and forgotten.
+        on_progress: Takes what the handler tells with `context.progress`, all of it, such as the
+            `append` of a list.
 
     Raises:
         UnknownJobTypeError: The pipeline does not declare the job's type.
@@ -86,6 +90,7 @@ def run_inline(
             key=key,
             state=state,
             submitter=submitter,
+            on_progress=on_progress,
         )
     )
 
@@ -99,11 +104,14 @@ async def run_inline_async(
     key: str | None = None,
     state: Any = _ENTER,
     submitter: RecordingProducer | Submitter | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> _R:
     """Do what `run_inline` does, for tests that are coroutines; a plain handler blocks the loop."""
     job_type = _runnable(pipeline, job)
     context = _context(job, attempt, tenant, key)
     context.submitter = cast("Submitter", submitter or RecordingProducer(pipeline))
+    if on_progress is not None:
+        context.listener = on_progress
     async with AsyncExitStack() as stack:
         entered = await enter_lifespan(pipeline, stack) if state is _ENTER else state
         context.state = entered

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from confluent_kafka import Message
 
@@ -16,6 +16,8 @@ from headrace.producers import Receipt, SubmitError
 from headrace.producers.options import SubmitOptions, lane_for
 from headrace.producers.receipt import Answers
 from headrace.schemas.ids import dedup_job_id, new_job_id
+
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class RecordingProducer:
         expires: timedelta | datetime | None = None,
         supersedes: str | None = None,
         debounce: timedelta | None = None,
-    ) -> Receipt:
+    ) -> Receipt[Any]:
         """Record one job; arguments, options and errors are those of `Producer.submit`.
 
         Raises:
@@ -80,7 +82,7 @@ class RecordingProducer:
 
     def submit_many(
         self,
-        jobs: Iterable[Job[Any]],
+        jobs: Iterable[Job[_R]],
         *,
         priority: str | None = None,
         delay: timedelta | None = None,
@@ -88,7 +90,7 @@ class RecordingProducer:
         key: str | None = None,
         tenant: str | None = None,
         expires: timedelta | datetime | None = None,
-    ) -> list[Receipt]:
+    ) -> list[Receipt[_R]]:
         """Record many jobs with the same options; raises as `submit` does."""
         options = SubmitOptions(priority, delay, at, key, tenant, None, expires)
         return [self._record(job, options) for job in jobs]
@@ -172,7 +174,7 @@ class RecordingProducer:
             )
         return job
 
-    def _record(self, job: Job[Any], options: SubmitOptions) -> Receipt:
+    def _record(self, job: Job[Any], options: SubmitOptions) -> Receipt[Any]:
         options.check()
         now = time.time_ns() // 1_000_000
         queue = self.pipeline.queues[job.policy.queue]
@@ -184,7 +186,7 @@ class RecordingProducer:
         job.codec.encode(dict(job.arguments))
         arguments = MappingProxyType(dict(job.arguments))
         self.submitted.append(Submission(job.job_type, arguments, options, job_id, lane.topic))
-        receipt = Receipt(job_id, lane.topic, self._answers)
+        receipt: Receipt[Any] = Receipt(job_id, job.job_type, lane.topic, now, self._answers)
         receipt.delivered(None, cast("Message", _Stored(len(self.submitted) - 1)))
         return receipt
 

@@ -66,7 +66,7 @@ class RunningPipeline:
         self._schemas = known_schemas(pipeline, kafka)
         self._ends = _Ends(pipeline, kafka)
 
-    def wait(self, job: Receipt | str, timeout: float = 30.0) -> Ended:
+    def wait(self, job: Receipt[Any] | str, timeout: float = 30.0) -> Ended:
         """Wait until a job has ended, whether well or not.
 
         Args:

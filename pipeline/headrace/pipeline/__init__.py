@@ -1,6 +1,6 @@
 """What a user declares, and what all processes share."""
 
-from headrace.pipeline.context import JobContext
+from headrace.pipeline.context import JobContext, Progress
 from headrace.pipeline.errors import (
     DeclarationError,
     LoadError,
@@ -33,6 +33,7 @@ __all__ = [
     "Overlap",
     "Pipeline",
     "Pool",
+    "Progress",
     "Queue",
     "Reject",
     "Retry",

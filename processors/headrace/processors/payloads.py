@@ -9,8 +9,8 @@ from pydantic_core import to_jsonable_python
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
-from headrace.schemas import framing
 from headrace.schemas.errors import HeadraceError
+from headrace.schemas.parsed import read_bare, read_value
 
 _WIDTH: Final = 16
 _DUMPED: Final = 512
@@ -88,17 +88,10 @@ class PayloadReader:
         return _read(payload, lambda data: codec.decode(data, self._schemas))
 
     def _bare(self, payload: bytes) -> Any:
-        framed = framing.split(payload)
-        if framed.fingerprint is not None:
-            schema = self._schemas.by_fingerprint(framed.fingerprint)
-        else:
-            assert framed.registry_id is not None
-            schema = self._schemas.by_registry_id(framed.registry_id)
-        return schema.read(payload, framed.offset)
+        return read_bare(payload, self._schemas)
 
     def _bare_value(self, payload: bytes) -> Any:
-        record = self._bare(payload)
-        return record["value"] if isinstance(record, dict) and len(record) == 1 else record
+        return read_value(payload, self._schemas)
 
 
 def _read(payload: bytes | None, decode: Callable[[bytes], Any]) -> Payload:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast, overload
 
 from confluent_kafka import KafkaException, Message
 
@@ -25,6 +25,7 @@ from headrace.producers.errors import DeliveryError, PayloadTooLargeError, Submi
 from headrace.producers.options import Fired, SubmitOptions, lane_for
 from headrace.producers.preparation import Preparation
 from headrace.producers.receipt import Answers, Counts, Receipt
+from headrace.producers.results import Results
 from headrace.producers.superseding import Superseding
 from headrace.schemas import headers
 from headrace.schemas.ids import dedup_job_id, new_job_id
@@ -33,6 +34,7 @@ _RECORD_OVERHEAD = 100
 """Bytes that Kafka's record format adds at most to key, value and headers of one record."""
 
 Headers = list[tuple[str, bytes | None]]
+_R = TypeVar("_R")
 
 
 class Producer:
@@ -65,7 +67,8 @@ class Producer:
         self.pipeline = pipeline
         kafka = kafka or load(KafkaSettings)
         self._settings = settings or load(ProducerSettings)
-        self._answers = Answers(on_error)
+        self._results = Results(pipeline, kafka)
+        self._answers = Answers(on_error, self._results)
         self._client = make_producer(kafka, self._settings)
         self._superseding = Superseding(self._client)
         self._preparation = Preparation(pipeline, kafka, self._settings)
@@ -78,6 +81,23 @@ class Producer:
         )
         self._poller.start()
 
+    @overload
+    def submit(
+        self,
+        job: Job[_R],
+        arguments: None = None,
+        *,
+        priority: str | None = None,
+        delay: timedelta | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        dedup_key: str | None = None,
+        expires: timedelta | datetime | None = None,
+        supersedes: str | None = None,
+        debounce: timedelta | None = None,
+    ) -> Receipt[_R]: ...
+    @overload
     def submit(
         self,
         job: Job[Any] | str,
@@ -92,10 +112,25 @@ class Producer:
         expires: timedelta | datetime | None = None,
         supersedes: str | None = None,
         debounce: timedelta | None = None,
-    ) -> Receipt:
+    ) -> Receipt[Any]: ...
+    def submit(
+        self,
+        job: Job[Any] | str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        priority: str | None = None,
+        delay: timedelta | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        dedup_key: str | None = None,
+        expires: timedelta | datetime | None = None,
+        supersedes: str | None = None,
+        debounce: timedelta | None = None,
+    ) -> Receipt[Any]:
         """Publish one job.
 
-        Returns at once; the receipt tells when the broker has it.
+        Returns at once; the receipt tells when the broker has it, and later what the job returned.
 
         Args:
             job: An unsent job (`send_email.job(...)`), or a job type's name.
@@ -128,7 +163,7 @@ class Producer:
 
     def submit_many(
         self,
-        jobs: Iterable[Job[Any]],
+        jobs: Iterable[Job[_R]],
         *,
         priority: str | None = None,
         delay: timedelta | None = None,
@@ -136,7 +171,7 @@ class Producer:
         key: str | None = None,
         tenant: str | None = None,
         expires: timedelta | datetime | None = None,
-    ) -> list[Receipt]:
+    ) -> list[Receipt[_R]]:
         """Publish many jobs with the same options; as fast as calling `submit` in a loop.
 
         Raises:
@@ -145,7 +180,7 @@ class Producer:
         options = SubmitOptions(priority, delay, at, key, tenant, None, expires)
         return [self._send(job, options) for job in jobs]
 
-    def submit_fire(self, schedule: Schedule, fire: int, *, again: str = "") -> Receipt:
+    def submit_fire(self, schedule: Schedule, fire: int, *, again: str = "") -> Receipt[Any]:
         """Publish the job of a schedule's fire, on its lane.
 
         The record follows from the schedule and the fire alone, so a second one is recognised by
@@ -224,6 +259,7 @@ class Producer:
             self.flush(timeout)
         finally:
             self._closed.set()
+            self._results.close()
             self._poller.join(timeout=5)
 
     def __enter__(self) -> Self:
@@ -250,7 +286,7 @@ class Producer:
         values = declared.arguments.bind(**(arguments or {}))
         return Job(job, declared.policy, declared.arguments, values)
 
-    def _send(self, job: Job[Any], options: SubmitOptions) -> Receipt:
+    def _send(self, job: Job[Any], options: SubmitOptions) -> Receipt[Any]:
         if self._closed.is_set():
             raise SubmitError(f"this producer is closed; job {job.job_type} was not sent")
         options.check()
@@ -271,7 +307,8 @@ class Producer:
         self._preparation.ensure(lane, job)
         self._check_size(job, lane, payload, key, record_headers)
         topic = self._topic(lane, None if options.fired else due, now)
-        receipt = Receipt(job_id, topic, self._answers, self._counts_of(job, lane))
+        counts = self._counts_of(job, lane)
+        receipt: Receipt[Any] = Receipt(job_id, job.job_type, topic, now, self._answers, counts)
         on_delivery: Callable[[Any, Message], None] = receipt.delivered
         if options.supersedes is not None:
             order = supersede_record(

@@ -1,4 +1,7 @@
-"""The receipt of a submitted job: wait on it, await it, or ignore it without losing its error."""
+"""The receipt of a submitted job: wait on it, await it, or ignore it without losing its error.
+
+It is also the way to what the job returns, for whoever wants to wait for that.
+"""
 
 import asyncio
 import contextlib
@@ -6,12 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from confluent_kafka import KafkaError, Message
 
 from headrace.pipeline.telemetry.series import Counter
-from headrace.producers.errors import DeliveryError
+from headrace.producers.errors import (
+    DeliveryError,
+    ResultTimeoutError,
+    ResultUnavailableError,
+)
+from headrace.producers.results import Results
+
+_R_co = TypeVar("_R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +40,41 @@ class Counts(NamedTuple):
     failed: Counter
 
 
-class Receipt:
-    """What `submit` gives back at once; the broker's answer comes later.
+class Receipt(Generic[_R_co]):
+    """What `submit` gives back at once; the broker's answer comes later, the job's result at last.
 
     Attributes:
         job_id: The job's id, for good.
+        job_type: Its type's name.
         topic: The lane, or the delay tier, that the job was sent to.
+        submitted: When, in epoch milliseconds by this machine's clock.
     """
 
-    __slots__ = ("_answers", "_counts", "_error", "_place", "_waiters", "job_id", "topic")
+    __slots__ = (
+        "_answers",
+        "_counts",
+        "_error",
+        "_place",
+        "_waiters",
+        "job_id",
+        "job_type",
+        "submitted",
+        "topic",
+    )
 
     def __init__(
-        self, job_id: str, topic: str, answers: "Answers", counts: "Counts | None" = None
+        self,
+        job_id: str,
+        job_type: str,
+        topic: str,
+        submitted: int,
+        answers: "Answers",
+        counts: "Counts | None" = None,
     ) -> None:
         self.job_id = job_id
+        self.job_type = job_type
         self.topic = topic
+        self.submitted = submitted
         self._answers = answers
         self._counts = counts
         self._place: tuple[int, int] | None = None
@@ -97,6 +127,56 @@ class Receipt:
         yield from future
         return self._answer()
 
+    def result(self, timeout: float | None = None) -> _R_co:
+        """Wait until the job has ended, and give what its handler returned.
+
+        The transitions of the pipeline's jobs are followed from this job's submission on, by one
+        thread for the producer, which starts with the first call and rests a minute after the last.
+        Do not call it on an event loop: await `result_async` there.
+
+        Args:
+            timeout: Seconds; waits for ever when not given, through retries and delays.
+
+        Raises:
+            JobFailedError: The job is dead, cancelled or expired; says why.
+            ResultTimeoutError: It has not ended in time, or the broker does not have it yet.
+            ResultUnavailableError: The result cannot be had from here: what told of it is deleted,
+                its bytes cannot be read, the producer was closed, or the job was submitted before
+                with the same `dedup_key`.
+            DeliveryError: The job was not delivered.
+        """
+        begun = time.monotonic()
+        try:
+            self.confirm(timeout)
+        except TimeoutError as error:
+            raise ResultTimeoutError(str(error)) from None
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begun))
+        found = self._results().get(self.job_id, self.job_type, self.submitted, left)
+        return cast("_R_co", found)
+
+    async def result_async(self, timeout: float | None = None) -> _R_co:  # noqa: ASYNC109 - as `result`
+        """Await the job's end, and give what its handler returned; as `result` does."""
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout):
+                await self
+        except TimeoutError:
+            raise ResultTimeoutError(
+                f"job {self.job_id} is not yet acknowledged by {self.topic} after {timeout} s"
+            ) from None
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begun))
+        results = self._results()
+        found = await results.get_async(self.job_id, self.job_type, self.submitted, left)
+        return cast("_R_co", found)
+
+    def _results(self) -> Results:
+        if self._answers.results is None:
+            raise ResultUnavailableError(
+                f"job {self.job_id} ({self.job_type}) was taken by a producer that sends nothing, so "
+                "nobody runs it: use `run_inline`, or `headrace_run` on a real Kafka"
+            )
+        return self._answers.results
+
     @property
     def _settled(self) -> bool:
         return self._place is not None or self._error is not None
@@ -144,12 +224,17 @@ class Receipt:
 class Answers:
     """Shared by a producer's receipts: who waits, and which failures nobody was told of."""
 
-    def __init__(self, on_error: Callable[[DeliveryError], None] | None) -> None:
+    def __init__(
+        self,
+        on_error: Callable[[DeliveryError], None] | None,
+        results: Results | None = None,
+    ) -> None:
+        self.results = results
         self.lock = threading.Lock()
         self.waiting = 0
         self._condition = threading.Condition(self.lock)
         self._on_error = on_error
-        self._untold: dict[Receipt, DeliveryError] = {}
+        self._untold: dict[Receipt[Any], DeliveryError] = {}
 
     def wait(self, settled: Callable[[], bool], timeout: float | None) -> None:
         """Block until `settled()` holds or the time is over."""
@@ -175,7 +260,7 @@ class Answers:
             for wake in waiters or ():
                 wake()
 
-    def keep(self, receipt: Receipt, error: DeliveryError) -> None:
+    def keep(self, receipt: Receipt[Any], error: DeliveryError) -> None:
         """Keep a failure until somebody is told of it."""
         with self.lock:
             self._untold[receipt] = error
@@ -192,7 +277,7 @@ class Answers:
             log = structlog.get_logger("headrace.producer")
             log.exception("on_error raised; the failure is kept for flush", job=error.job_ids[0])
 
-    def told(self, receipt: Receipt) -> None:
+    def told(self, receipt: Receipt[Any]) -> None:
         """The caller has seen this receipt's failure."""
         with self.lock:
             self._untold.pop(receipt, None)

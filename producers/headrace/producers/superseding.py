@@ -30,7 +30,7 @@ class Superseding:
         self._client = client
         self._lock = threading.Lock()
         self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._waiting: list[tuple[Receipt, CompactedRecord, Message]] = []
+        self._waiting: list[tuple[Receipt[Any], CompactedRecord, Message]] = []
         """Orders that the full local queue did not take."""
 
     def created(self, job_type: str, key: str, now: int) -> int:
@@ -45,7 +45,7 @@ class Superseding:
                 self._last.popitem(last=False)
             return created
 
-    def then(self, receipt: Receipt, order: CompactedRecord) -> Callable[[Any, Message], None]:
+    def then(self, receipt: Receipt[Any], order: CompactedRecord) -> Callable[[Any, Message], None]:
         """Give what takes the broker's answer about the job: it sends the order."""
 
         def stored(error: KafkaError | None, message: Message) -> None:
@@ -66,7 +66,7 @@ class Superseding:
             self._send(*each)
         return True
 
-    def _send(self, receipt: Receipt, order: CompactedRecord, job: Message) -> None:
+    def _send(self, receipt: Receipt[Any], order: CompactedRecord, job: Message) -> None:
         def answered(error: KafkaError | None, _: Message) -> None:
             if error is None:
                 receipt.delivered(None, job)
@@ -82,7 +82,7 @@ class Superseding:
             receipt.fail(_failure(receipt, order, error.args[0]))
 
 
-def _failure(receipt: Receipt, order: CompactedRecord, error: KafkaError) -> DeliveryError:
+def _failure(receipt: Receipt[Any], order: CompactedRecord, error: KafkaError) -> DeliveryError:
     return DeliveryError(
         f"job {receipt.job_id} is stored on {receipt.topic} and will run, but {order.topic} did not "
         f"take the order to drop the older ones of its key: {error.str()} ({error.name()}); they "

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from fastavro import parse_schema, schemaless_reader
 
-from headrace.schemas import fingerprint, hazards
+from headrace.schemas import fingerprint, framing, hazards
 from headrace.schemas.avro_types.node import AvroSchema
 from headrace.schemas.errors import SchemaError, UndecodableError
 
@@ -69,6 +69,29 @@ class SchemaLookup(Protocol):
             RegistryUnavailableError: the registry gave no answer.
         """
         ...
+
+
+def read_bare(payload: bytes, schemas: SchemaLookup) -> Any:
+    """Read a framed payload by its writer's schema alone, as Avro has it.
+
+    Raises:
+        UndecodableError: The bytes are not one framed record of that schema.
+        UnknownSchemaError: Nobody knows the schema.
+        RegistryUnavailableError: The registry that knows it gave no answer.
+    """
+    framed = framing.split(payload)
+    if framed.fingerprint is not None:
+        schema = schemas.by_fingerprint(framed.fingerprint)
+    else:
+        assert framed.registry_id is not None
+        schema = schemas.by_registry_id(framed.registry_id)
+    return schema.read(payload, framed.offset)
+
+
+def read_value(payload: bytes, schemas: SchemaLookup) -> Any:
+    """Read one value that was written as a result is; raises as `read_bare` does."""
+    record = read_bare(payload, schemas)
+    return record["value"] if isinstance(record, dict) and len(record) == 1 else record
 
 
 def parse(text: str) -> ParsedSchema:

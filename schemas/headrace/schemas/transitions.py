@@ -240,7 +240,7 @@ def _read(payload: bytes, framed: framing.Framed, writer: Any, reader: Any) -> l
 
 
 def _transition(row: dict[str, Any], shared: dict[str, Any]) -> Transition:
-    details = row.pop("detail") or {"rare": None}
+    details: dict[str, Any] = row.pop("detail") or {"rare": None}
     details |= details.pop("rare") or {}
     started, ended = row.pop("started") or None, row.pop("ended") or None
     return Transition(**shared, **row, started=started, ended=ended, **details)

@@ -1,6 +1,6 @@
 """Everything here is right: neither checker may complain about it."""
 
-from typing import assert_type
+from typing import Any, assert_type
 
 from declared import (
     Mail,
@@ -49,9 +49,11 @@ def the_attached_function_is_still_itself(context: JobContext) -> None:
 
 
 async def submit(producer: Producer) -> None:
-    assert_type(producer.submit(send_email.job("a@example.com"), priority="high"), Receipt)
-    assert_type(producer.submit("mail.post", {"to": "a@example.com"}), Receipt)
-    assert_type(producer.submit_many(thumbnail.job(p) for p in ("a", "b")), list[Receipt])
+    assert_type(producer.submit(send_email.job("a@example.com"), priority="high"), Receipt[str])
+    assert_type(producer.submit("mail.post", {"to": "a@example.com"}), Receipt[Any])
+    assert_type(producer.submit_many(thumbnail.job(p) for p in ("a", "b")), list[Receipt[Size]])
+    assert_type(producer.submit(send_email.job("a@example.com")).result(timeout=5), str)
+    assert_type(await producer.submit(thumbnail.job("a")).result_async(), Size)
     await producer.submit(count_stock.job())
 
 

@@ -27,7 +27,7 @@ _MOST_WAITING: Final = 20_000
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     submission: Submission
-    receipt: Receipt
+    receipt: Receipt[Any]
 
 
 class Submitter:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, call_of
+from headrace.consumers.executors.contract import Report, Tell, call_of
 from headrace.consumers.lifespans import enter_lifespan
 from headrace.consumers.outcomes import (
     Attempted,
@@ -25,7 +25,7 @@ from headrace.consumers.outcomes import (
 )
 from headrace.consumers.records import JobRecord
 from headrace.consumers.running import Runner
-from headrace.pipeline.context import JobContext
+from headrace.pipeline.context import JobContext, Progress
 
 _LOG = structlog.get_logger("headrace.executors")
 CANCEL_GRACE = 5.0
@@ -48,6 +48,7 @@ class _Running:
     record: JobRecord
     started: int
     deadline: float
+    tell: Tell
     context: JobContext | None = None
     over_time: bool = False
     begun: bool = False
@@ -56,8 +57,13 @@ class _Running:
     task: "asyncio.Task[None] | None" = None
 
     def watch(self, context: JobContext) -> None:
-        """Note the context, to tell its handler when to give up."""
+        """Note the context, to tell its handler when to give up, and listen to it."""
         self.context = context
+        context.listener = self.listen
+
+    def listen(self, progress: Progress) -> None:
+        """Pass on what the handler tells."""
+        self.tell(self.record, progress)
 
     @property
     def told(self) -> bool:
@@ -78,6 +84,7 @@ class AsyncExecutor:
     Args:
         runner: Runs handlers; is given what the lifespan yields.
         report: Takes results.
+        tell: Takes what jobs tell of their progress.
         cancel_grace: Seconds that a job may live on after being cancelled.
         stuck_after: Seconds that a job over its time and grace may hold up the loop.
         on_stuck: Told, again and again, that the loop runs nothing any more: it has ended by
@@ -88,6 +95,7 @@ class AsyncExecutor:
         self,
         runner: Runner,
         report: Report,
+        tell: Tell,
         *,
         cancel_grace: float = CANCEL_GRACE,
         stuck_after: float = STUCK_AFTER,
@@ -95,6 +103,7 @@ class AsyncExecutor:
     ) -> None:
         self._runner = runner
         self._report = report
+        self._tell = tell
         self._grace = cancel_grace
         self._stuck_after = stuck_after
         self._on_stuck = on_stuck
@@ -230,7 +239,8 @@ class AsyncExecutor:
             return
         while self._inbox:
             record = self._inbox.popleft()
-            running = _Running(record, now_ms(), time.monotonic() + record.timeout)
+            deadline = time.monotonic() + record.timeout
+            running = _Running(record, now_ms(), deadline, self._tell)
             running.task = self._loop.create_task(self._attempt(running))
             self._running[running.task] = running
 

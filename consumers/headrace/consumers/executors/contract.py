@@ -6,9 +6,13 @@ from typing import Protocol
 from headrace.consumers.outcomes import Attempted
 from headrace.consumers.records import JobRecord
 from headrace.consumers.running import Call
+from headrace.pipeline.context import Progress
 
 Report = Callable[[JobRecord, Attempted], None]
 """Takes the result of a started job, exactly once, from any thread; must not block."""
+Tell = Callable[[JobRecord, Progress], None]
+"""Takes what a running job tells of itself, from any thread, also when it has been reported by now;
+must not block."""
 
 
 class Executor(Protocol):

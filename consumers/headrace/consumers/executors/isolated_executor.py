@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import structlog
 
 from headrace.consumers import child
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, call_of
+from headrace.consumers.executors.contract import Report, Tell, call_of
 from headrace.consumers.outcomes import (
     Attempted,
     Cancelled,
@@ -25,6 +26,7 @@ from headrace.consumers.outcomes import (
     TimedOut,
     Unavailable,
 )
+from headrace.consumers.progress_pipe import ProgressPipe
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.supervisor import how_it_ended
 
@@ -48,11 +50,14 @@ class IsolatedExecutor:
     Args:
         setup: Says what a child needs; asked when the first one is started.
         report: Takes results.
+        tell: Takes what jobs tell of their progress.
     """
 
-    def __init__(self, setup: Callable[[], child.ChildSetup], report: Report) -> None:
+    def __init__(self, setup: Callable[[], child.ChildSetup], report: Report, tell: Tell) -> None:
         self._setup = setup
         self._report = report
+        self._tell = tell
+        self._pipe: ProgressPipe | None = None
         self._stopping = threading.Event()
         self._rooms: dict[_Room, JobRecord] = {}
         self._lock = threading.Lock()
@@ -65,6 +70,7 @@ class IsolatedExecutor:
         """Run an attempt; a thread of its own waits for the process."""
         if not self._stopping.is_set():
             with self._lock:
+                self._pipe = self._pipe or ProgressPipe()
                 self._mine.add(record.place)
             threading.Thread(
                 target=self._attempt, args=(record,), name="headrace-isolated", daemon=True
@@ -81,7 +87,13 @@ class IsolatedExecutor:
                 room.kill()
 
     def check(self) -> None:
-        """Nothing: each thread watches its own process."""
+        """Pass on progress. Each thread watches its own process."""
+        if self._pipe is None or self._stopping.is_set():
+            return
+        for (job_id, attempt), progress in self._pipe.read():
+            for record in list(self._rooms.values()):
+                if (record.headers.job_id, record.headers.attempt) == (job_id, attempt):
+                    self._tell(record, progress)
 
     def stop(self, *, at_once: bool) -> None:
         """Kill what runs."""
@@ -98,13 +110,16 @@ class IsolatedExecutor:
             _LOG.exception("an isolated job could not be followed", job=record.headers.job_id)
             outcome = _unavailable(f"its process could not be started: {error!r}")
             attempted = Attempted(outcome, began, now_ms())
+        if attempted.progress is not None:
+            self._tell(record, attempted.progress)
         with self._lock:
             self._mine.discard(record.place)
             self._cancelled.discard(record.place)
         self._report(record, attempted)
 
     def _run(self, record: JobRecord, began: int) -> Attempted:
-        room = _Room(self._setup(), record)
+        assert self._pipe is not None
+        room = _Room(replace(self._setup(), progress=self._pipe.writer), record)
         self._rooms[room] = record
         try:
             if self._is_over(record):  # `stop` or `cancel` may have looked before it was there

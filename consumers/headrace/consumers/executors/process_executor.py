@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from concurrent.futures import CancelledError, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ import structlog
 
 from headrace.consumers import child
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, call_of
+from headrace.consumers.executors.contract import Report, Tell, call_of
 from headrace.consumers.outcomes import (
     Attempted,
     Cancelled,
@@ -25,6 +26,7 @@ from headrace.consumers.outcomes import (
     Unavailable,
     error_info,
 )
+from headrace.consumers.progress_pipe import ProgressPipe
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.supervisor import how_it_ended
 
@@ -41,9 +43,11 @@ class ProcessExecutor:
     replaced; its jobs wait in place and run in the next one.
     """
 
-    def __init__(self, setup: child.ChildSetup, report: Report, processes: int) -> None:
-        self._setup = setup
+    def __init__(self, setup: child.ChildSetup, report: Report, tell: Tell, processes: int) -> None:
+        self._pipe = ProgressPipe()
+        self._setup = replace(setup, progress=self._pipe.writer)
         self._report = report
+        self._tell = tell
         self._processes = processes
         self._stopping = False
         self._running: dict[Any, tuple[JobRecord, int]] = {}
@@ -74,9 +78,10 @@ class ProcessExecutor:
             self._end_cancelled()
 
     def check(self) -> None:
-        """Replace a broken pool. The timeouts are watched by the pool itself."""
+        """Replace a broken pool, and pass on progress. The pool itself watches the timeouts."""
         if self._stopping:
             return
+        self._pass_on_progress()
         if not self._pool.active and (self._running or self._refused):
             self._replace_pool()
         self._hold_refused()
@@ -91,6 +96,12 @@ class ProcessExecutor:
         now = now_ms()
         for future in list(self._running):
             self._settle(future, Interrupted(), now)
+
+    def _pass_on_progress(self) -> None:
+        for (job_id, attempt), progress in self._pipe.read():
+            for record, _ in list(self._running.values()):
+                if (record.headers.job_id, record.headers.attempt) == (job_id, attempt):
+                    self._tell(record, progress)
 
     def _end_cancelled(self) -> None:
         """Cancel what has begun; report what the pool has killed since it was cancelled.
@@ -143,6 +154,8 @@ class ProcessExecutor:
                 return  # its child still lives
             self._settle(future, self._outcome(record, error), now)
         else:
+            if answer.progress is not None:
+                self._tell(record, answer.progress)
             self._settle(future, answer.outcome, answer.ended, answer.started)
 
     def _settle(self, future: Any, outcome: Outcome, ended: int, started: int = 0) -> None:

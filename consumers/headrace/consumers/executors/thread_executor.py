@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, call_of
+from headrace.consumers.executors.contract import Report, Tell, call_of
 from headrace.consumers.outcomes import Attempted, Cancelled, Interrupted, Outcome, TimedOut
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.running import Runner
@@ -31,10 +32,16 @@ class ThreadExecutor:
     """
 
     def __init__(
-        self, runner: Runner, report: Report, threads: int, on_lost: Callable[[int], None]
+        self,
+        runner: Runner,
+        report: Report,
+        tell: Tell,
+        threads: int,
+        on_lost: Callable[[int], None],
     ) -> None:
         self._runner = runner
         self._report = report
+        self._tell = tell
         self._limit = threads
         self._on_lost = on_lost
         self._inbox: SimpleQueue[JobRecord | None] = SimpleQueue()
@@ -141,6 +148,7 @@ class ThreadExecutor:
 
         def watch(context: JobContext) -> None:
             running.context = context
+            context.listener = partial(self._tell, record)
             if self._cancelled and record.place in self._cancelled:
                 context.stopping = True
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from confluent_kafka import Message
 
-from headrace.consumers.schedules.tail import Tail
 from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.tail import Tail
 from headrace.pipeline.topology import Topology
 from headrace.pipeline.transition_batches import BatchDecoder
 from headrace.schemas.errors import HeadraceError

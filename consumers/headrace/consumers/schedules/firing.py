@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -130,7 +130,7 @@ class Firing:
         self._figures.fired[schedule.name] += len(fires)
         return replace(state, fired=fires[-1], job=receipts[-1].job_id, ended=None)
 
-    def _stored(self, receipt: Receipt) -> None:
+    def _stored(self, receipt: Receipt[Any]) -> None:
         while not receipt.confirmed:
             if not self._options.holds():
                 raise TermOverError

@@ -24,7 +24,6 @@ from confluent_kafka import Message
 from headrace.consumers.schedules.ended import EndedJobs
 from headrace.consumers.schedules.figures import ScheduleFigures
 from headrace.consumers.schedules.firing import Firing, TermOverError
-from headrace.consumers.schedules.tail import Tail
 from headrace.consumers.schedules.writer import CompactedWriter
 from headrace.consumers.seldom import Seldom
 from headrace.pipeline.compacted import CompactedRecord
@@ -35,6 +34,7 @@ from headrace.pipeline.schedules.book import Entry, ScheduleBook
 from headrace.pipeline.schedules.records import ScheduleState
 from headrace.pipeline.schedules.schedule import Schedule
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings
+from headrace.pipeline.tail import Tail
 from headrace.schemas.errors import HeadraceError
 
 _LOG = structlog.get_logger("headrace.schedules")
