@@ -51,6 +51,11 @@ def test_children_end_when_their_supervisor_was_killed(headrace: CommandLine) ->
     eventually("the children are gone", lambda: not any(lives(pid) for pid in children))
 
 
+def stored(headrace: CommandLine, env: dict[str, str]) -> list[str]:
+    found = json.loads(headrace("processors", "status", "--json", env=env).stdout)
+    return [total["state"] for total in found["totals"]]
+
+
 def test_up_brings_everything_and_takes_it_down_again(
     headrace: CommandLine, tmp_path: Path
 ) -> None:
@@ -64,6 +69,8 @@ def test_up_brings_everything_and_takes_it_down_again(
     mark = tmp_path / "mark"
     headrace.ok("submit", "mark", call(mark), "--delay", "200ms", env=env)
     eventually("the delayed job ran", lambda: len(lines(mark)) == 1)
+    env |= {"HEADRACE_STORE_URL": f"sqlite:///{tmp_path}/broker/store.db"}
+    eventually("the store knows", lambda: stored(headrace, env) == ["succeeded"])
     command.signal(signal.SIGINT)
     assert command.ends() == 0
     assert headrace("kafka", "status", *where).returncode == 3

@@ -1,5 +1,6 @@
 """`headrace up`: everything that a pipeline needs, on this machine, with one command."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -22,11 +23,14 @@ from headrace.console.options import AppDir, From, Reference, load, required
 from headrace.schemas.errors import HeadraceError
 
 if TYPE_CHECKING:
+    from headrace.console.process.role import Role
     from headrace.consumers.supervisor import Program
     from headrace.pipeline.pipeline import Pipeline
     from headrace.pipeline.settings import KafkaSettings
 
 _BOOTSTRAP = "HEADRACE_BOOTSTRAP_SERVERS"
+_STORE = "HEADRACE_STORE_URL"
+_PROJECTOR = "processors projector"
 Port = int
 
 
@@ -48,10 +52,11 @@ def up(
     ] = Path(".headrace"),
     app_dir: AppDir = None,
 ) -> None:
-    """Run a pipeline on this machine: broker, topics, workers and scheduler, until Ctrl-C.
+    """Run a pipeline on this machine: broker, topics, workers, scheduler, store, until Ctrl-C.
 
     The embedded broker is started if none runs, unless HEADRACE_BOOTSTRAP_SERVERS names a Kafka;
-    it is stopped again at the end, and its data stays.
+    it is stopped again at the end, and its data stays. The query store is a file in the broker's
+    folder, unless HEADRACE_STORE_URL names another; without `headrace[processors]` there is none.
     """
     from headrace.console.process.role import Role, configure_logs
     from headrace.console.process.supervised import check_ports, supervise
@@ -63,19 +68,33 @@ def up(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     role = Role("up", reference, start=begin)
     configure_logs(role)
-    check_ports(processes + 1)
+    children = processes + (2 if _can_project() else 1)
+    check_ports(children)
     budget = load_settings(WorkerSettings).worker_drain_budget
     declared = load(reference, app_dir)
     with _broker(directory, keep=keep_broker) as (kafka, log):
         _apply(declared, kafka, begin)
-        options = worker_options(role, concurrency, app_dir)
-        programs = [program("worker", reference, i, *options) for i in range(processes)]
-        scheduling = worker_options(role, None, app_dir)
-        programs.append(program("scheduler", reference, processes, *scheduling))
-        ports = _ports(processes + 1)
-        programs = [_placed(p, kafka, port) for p, port in zip(programs, ports, strict=True)]
-        _announce(declared, kafka, log, programs, ports)
+        programs = _programs(role, processes, concurrency, app_dir)
+        ports = _ports(children)
+        store = _store_url(directory)
+        programs = [_placed(p, kafka, port, store) for p, port in zip(programs, ports, strict=True)]
+        _announce(declared, kafka, log, programs, ports, directory)
         raise typer.Exit(supervise(programs, budget))
+
+
+def _programs(
+    role: "Role", processes: int, concurrency: int | None, app_dir: Path | None
+) -> list["Program"]:
+    """The children: workers, a scheduler, and a projector if it is installed."""
+    reference = role.reference
+    options = worker_options(role, concurrency, app_dir)
+    programs = [program("worker", reference, i, *options) for i in range(processes)]
+    scheduling = worker_options(role, None, app_dir)
+    programs.append(program("scheduler", reference, processes, *scheduling))
+    if _can_project():
+        where = () if app_dir is None else ("--app-dir", str(app_dir))
+        programs.append(program(_PROJECTOR, reference, processes + 1, *where))
+    return programs
 
 
 @contextmanager
@@ -138,11 +157,20 @@ def _ports(count: int) -> list[Port]:
     return ports
 
 
-def _placed(child: "Program", kafka: "KafkaSettings", port: Port) -> "Program":
-    """Tell a child where Kafka is and which port is its own."""
+def _can_project() -> bool:
+    return importlib.util.find_spec("sqlalchemy") is not None
+
+
+def _store_url(directory: Path) -> str:
+    return os.environ.get(_STORE) or f"sqlite:///{directory / 'store.db'}"
+
+
+def _placed(child: "Program", kafka: "KafkaSettings", port: Port, store: str) -> "Program":
+    """Tell a child where Kafka and the store are, and which port is its own."""
     index = int(child.name.rpartition(" ")[2])
     own: Mapping[str, str] = {
         _BOOTSTRAP: kafka.bootstrap_servers,
+        _STORE: store,
         # A child counts up from the first port by its index.
         "HEADRACE_HTTP_PORT": str(port - index if port else 0),
     }
@@ -155,6 +183,7 @@ def _announce(
     log: Path | None,
     programs: list["Program"],
     ports: list[Port],
+    directory: Path,
 ) -> None:
     from headrace.pipeline.settings import HttpSettings
     from headrace.pipeline.settings import load as load_settings
@@ -164,6 +193,11 @@ def _announce(
         ("pipeline", f"{pipeline.name}, job types: {', '.join(pipeline.job_types) or 'none'}"),
         ("kafka", kafka.bootstrap_servers),
         ("its log", log),
+        *(
+            (("store", directory / "store.db"),)
+            if _can_project() and _STORE not in os.environ
+            else ()
+        ),
         *(
             (child.name, f"http://{host}:{port}/health/ready  /metrics")
             for child, port in zip(programs, ports, strict=True)

@@ -184,5 +184,6 @@ def program(command: str, reference: str, index: int, *options: str) -> "Program
     """Make the program of one child: this command again, told which one it is."""
     from headrace.consumers.supervisor import Program
 
-    line = (sys.executable, "-m", "headrace", command, reference, "--index", str(index), *options)
-    return Program(f"{command} {index}", line)
+    words = command.split()
+    line = (sys.executable, "-m", "headrace", *words, reference, "--index", str(index), *options)
+    return Program(f"{words[-1]} {index}", line)

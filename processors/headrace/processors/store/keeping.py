@@ -72,7 +72,7 @@ class Retention:
         )
 
 
-def _counted(edition: Edition, ids: list[str]) -> Select[Any]:
+def _counted(edition: Edition, ids: list[str]) -> Select[int, Any, Any, Any, Any, int]:
     jobs = edition.tables.jobs
     day = cast(jobs.c.updated // _DAY, Integer).label("day")
     columns = (jobs.c.queue, jobs.c.priority, jobs.c.job_type, jobs.c.state)

@@ -8,6 +8,7 @@ import typer
 
 from headrace.console import output
 from headrace.console.commands import views
+from headrace.console.commands.worker import Index
 from headrace.console.options import AppDir, Json, Reference, load, required
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from headrace.processors.store.editions import Edition
 
 
-def projector(reference: Reference = None, *, app_dir: AppDir = None) -> None:
+def projector(reference: Reference = None, *, app_dir: AppDir = None, index: Index = None) -> None:
     """Keep the query store up to date, until a signal comes.
 
     Several may run: one writes, the others stand by. Health and metrics are served on
@@ -23,7 +24,7 @@ def projector(reference: Reference = None, *, app_dir: AppDir = None) -> None:
     """
     from headrace.console.process.role import Role, RoleProcess, configure_logs
 
-    role = Role("projector", required(reference))
+    role = Role("projector", required(reference), index)
     log = configure_logs(role)
     process = RoleProcess(role, load(role.reference, app_dir), log)
     process.add_projector()
