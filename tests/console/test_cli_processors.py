@@ -42,6 +42,22 @@ def test_a_store_is_kept_up_to_date_and_built_anew_beside(stored: CommandLine) -
     assert projector.ends() == 0
 
 
+def test_jobs_are_listed_from_the_store_when_one_is_kept(stored: CommandLine) -> None:
+    stored.ok("submit", "mark", '{"path": "/dev/null"}')
+    listed = json.loads(stored.ok("jobs", "list", "--json"))
+    assert (listed["source"], len(listed["jobs"])) == ("kafka", 1)
+    refused = stored("jobs", "list", "--text", "broken")
+    assert refused.returncode == 2
+    assert "--text: only the query store can tell" in refused.stderr
+    stored.start("processors", "projector")
+    eventually("the job is in the store", lambda: bool(status(stored)["totals"]))
+    again = json.loads(stored.ok("jobs", "list", "--json", "--priority", "normal"))
+    assert again["source"] == "store"
+    assert again["jobs"] == listed["jobs"]
+    assert json.loads(stored.ok("jobs", "list", "--json", "--text", "x"))["jobs"] == []
+    assert json.loads(stored.ok("jobs", "list", "--json", "--source", "kafka"))["source"] == "kafka"
+
+
 def test_a_store_that_nobody_writes_to_is_told_of(stored: CommandLine) -> None:
     done = stored("processors", "status")
     assert done.returncode == 1

@@ -11,12 +11,12 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Connection, Engine, insert, inspect, update
 
 from headrace.pipeline.settings import StoreSettings
 from headrace.processors.errors import NotOwnerError, StoreError, StoreUnavailableError
 from headrace.processors.store import editions
-from headrace.processors.store.engine import open_store
+from headrace.processors.store.engine import MIGRATIONS, open_store, open_to_read
 from headrace.processors.store.keeping import Retention
 from headrace.processors.store.reading import StoreFilter, StoreReader
 from headrace.processors.store.rows import event_row, job_row
@@ -224,8 +224,40 @@ def test_a_store_of_a_newer_version_is_refused_with_the_remedy(
 ) -> None:
     with engine.begin() as connection:
         connection.execute(update(STORE).values(value=VERSION + 1))
-    with pytest.raises(StoreError, match=r"made by a newer Headrace.*HEADRACE_STORE_URL"):
-        open_store(settings)
+    for opening in (open_store, open_to_read):
+        with pytest.raises(StoreError, match=r"made by a newer Headrace.*HEADRACE_STORE_URL"):
+            opening(settings)
+
+
+def test_a_store_of_an_older_version_is_migrated_by_who_writes_and_refused_to_who_reads(
+    engine: Engine, settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_writer(engine).write(batch_of([transition()]))
+    with engine.begin() as connection:
+        connection.execute(update(STORE).values(value=VERSION - 1))
+    with pytest.raises(StoreUnavailableError, match="made by an older Headrace"):
+        open_to_read(settings)
+
+    def migrate(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE brought_on (step INTEGER)")
+
+    monkeypatch.setitem(MIGRATIONS, VERSION - 1, migrate)
+    again = open_store(settings)
+    assert inspect(again).has_table("brought_on")
+    assert StoreReader(again, "shop").life("a") is not None
+    again.dispose()
+    open_to_read(settings).dispose()
+
+
+def test_reading_makes_nothing(settings: StoreSettings) -> None:
+    with pytest.raises(StoreUnavailableError, match="headrace processors projector"):
+        open_to_read(settings)
+    opened = open_store(settings)
+    reader = open_to_read(settings)
+    with pytest.raises(StoreUnavailableError, match="knows nothing of pipeline"):
+        StoreReader(reader, "shop").page()
+    reader.dispose()
+    opened.dispose()
 
 
 def test_opening_a_store_again_changes_nothing(engine: Engine, settings: StoreSettings) -> None:

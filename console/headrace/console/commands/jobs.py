@@ -1,14 +1,14 @@
 """`headrace jobs`: what became of jobs, read from Kafka."""
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.console import output
 from headrace.console.commands import views
 from headrace.console.commands.cancel import cancel
-from headrace.console.options import AppDir, Json, Reference, duration, load, reference_and_rest
+from headrace.console.commands.job_list import list_jobs
+from headrace.console.options import AppDir, Json, load, reference_and_rest
 from headrace.schemas.states import JobState
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Find jobs, see what became of them, cancel them.")
 app.command()(cancel)
+app.command("list")(list_jobs)
 
 
 @app.callback()
@@ -64,94 +65,6 @@ def show(
         output.print_json(view.as_json(arguments=arguments) | pending)
     else:
         _print_life(view, reference, order, arguments=arguments)
-
-
-@app.command("list")
-def list_jobs(
-    reference: Reference = None,
-    *,
-    state: Annotated[
-        JobState | None, typer.Option(help="Only jobs in this state.", show_default=False)
-    ] = None,
-    job_type: Annotated[
-        str | None, typer.Option("--type", help="Only jobs of this type.", show_default=False)
-    ] = None,
-    queue: Annotated[
-        str | None, typer.Option(help="Only jobs of this queue.", show_default=False)
-    ] = None,
-    tenant: Annotated[
-        str | None, typer.Option(help="Only jobs of this tenant.", show_default=False)
-    ] = None,
-    since: Annotated[
-        timedelta | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="Only jobs that came into their state within this time, such as 1h.",
-            show_default=False,
-        ),
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
-    json: Json = False,
-    app_dir: AppDir = None,
-) -> None:
-    """List jobs, those first that came into their state last.
-
-    A job that has just been started may be shown as queued. JSON keys: `jobs`, and `back_to` when
-    looking back was given up before there were enough.
-    """
-    from headrace.processors.job_history import JobHistory
-    from headrace.processors.job_list import JobFilter
-    from headrace.processors.job_view import both_times
-
-    pipeline = load(reference, app_dir)
-    _check_queue(queue, pipeline.queues)
-    at = views.now()
-    start = None if since is None else at - int(since.total_seconds() * 1000)
-    wanted = JobFilter(state, job_type, queue, tenant, start)
-    with views.progress() as progress:
-        found = JobHistory(pipeline, views.kafka(), progress).listing(wanted, limit)
-    if json:
-        jobs_found = [job.as_json() for job in found.jobs]
-        output.print_json({"jobs": jobs_found, **both_times("back_to", found.back_to)})
-    elif found.jobs:
-        head = ("job", "type", "state", "attempt", "lane", "since", "detail")
-        output.table(head, (_row(job, at) for job in found.jobs))
-    else:
-        output.progress("no such jobs")
-    if found.back_to is not None:
-        output.progress(
-            f"looked back to {views.moment(found.back_to, at)} and gave up there: there may be "
-            "older ones; --type, --queue, --tenant or --since narrow it down"
-        )
-
-
-def _check_queue(queue: str | None, declared: Any) -> None:
-    if queue is not None and queue not in declared:
-        raise output.UsageError(f"there is no queue {queue!r} (there are: {', '.join(declared)})")
-
-
-def _row(job: "JobSummary", at: int) -> tuple[object, ...]:
-    lane = f"{job.queue}.{job.priority}" if job.queue else job.lane
-    return (
-        job.job_id,
-        views.one_line(job.job_type, 40) or "-",
-        job.state,
-        job.attempt,
-        lane,
-        views.age(job.updated, at),
-        _detail(job, at),
-    )
-
-
-def _detail(job: "JobSummary", at: int) -> str:
-    parts = [job.reason or ""]
-    if job.due is not None and job.state in (JobState.DELAYED, JobState.RETRYING):
-        parts.append(f"due {views.age(job.due, at)}")
-    if job.state == JobState.SUCCEEDED and job.duration is not None:
-        parts.append(f"took {views.took(job.duration)}")
-    parts.append(views.error_line(job.error_type, job.error_message))
-    return "; ".join(part for part in parts if part)
 
 
 def _found(found: "Found", job_id: str, pipeline: str) -> "JobView":

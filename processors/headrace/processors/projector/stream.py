@@ -17,7 +17,7 @@ from headrace.processors.batches import BatchReader
 from headrace.processors.errors import NotFoundError
 from headrace.processors.sightings import sight
 from headrace.processors.snapshot import Cluster, Snapshot
-from headrace.processors.store.rows import Evidence, event_row, job_row
+from headrace.processors.store.rows import Evidence, rows_of
 from headrace.processors.store.writing import Batch, Gap
 
 _LOG = structlog.get_logger("headrace.projector")
@@ -105,8 +105,8 @@ class Stream:
             self._take_event(place, error, batch, message.offset())
             return
         for each in self._evidence(message, self._roles[place[0]]):
-            batch.jobs.append(job_row(each, self._pipeline.topology))
-            event = event_row(each)
+            job, event = rows_of(each, self._pipeline.topology)
+            batch.jobs.append(job)
             if event is not None:
                 batch.events.append(event)
         batch.positions[place] = (message.offset() or 0) + 1

@@ -51,6 +51,24 @@ def open_store(settings: StoreSettings) -> Engine:
     return engine
 
 
+def open_to_read(settings: StoreSettings) -> Engine:
+    """Connect to read alone: nothing is made or changed, and no writer is waited for.
+
+    Raises:
+        StoreError: The URL is wrong, the driver is missing, or another version of Headrace made
+            the store.
+        StoreUnavailableError: It does not answer, or nobody has made it yet.
+    """
+    engine = reading(connect(settings))
+    try:
+        with told(engine), engine.connect() as connection:
+            _check(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
 def connect(settings: StoreSettings) -> Engine:
     """Make the engine; nothing is read or written.
 
@@ -103,7 +121,10 @@ def _url(settings: StoreSettings) -> URL:
 def _postgres(url: URL) -> Engine:
     try:
         return create_engine(
-            url, connect_args={"connect_timeout": _CONNECT_SECONDS}, pool_pre_ping=True
+            url,
+            connect_args={"connect_timeout": _CONNECT_SECONDS},
+            pool_pre_ping=True,
+            paramstyle="format",  # by position, as SQLite: see `writing`
         )
     except ModuleNotFoundError as error:
         raise StoreError(
@@ -152,18 +173,35 @@ def shown(url: URL) -> str:
 def _prepare(connection: Connection) -> None:
     if not inspect(connection).has_table(STORE.name):
         _make(connection)
+    version = _version(connection)
+    for step in range(version, VERSION):
+        MIGRATIONS[step](connection)
+    if version < VERSION:
+        connection.execute(update(STORE).where(STORE.c.name == "version").values(value=VERSION))
+
+
+def _check(connection: Connection) -> None:
+    where = shown(connection.engine.url)
+    if not inspect(connection).has_table(STORE.name):
+        raise StoreUnavailableError(
+            f"the store {where} has not been made yet: start `headrace processors projector`"
+        )
+    if _version(connection) < VERSION:
+        raise StoreUnavailableError(
+            f"the store {where} was made by an older Headrace: `headrace processors projector` of "
+            "this one brings it up to date when it starts"
+        )
+
+
+def _version(connection: Connection) -> int:
     version = connection.scalar(select(STORE.c.value).where(STORE.c.name == "version"))
-    if version is None or version == VERSION:
-        return
-    if version > VERSION:
+    if version is not None and version > VERSION:
         raise StoreError(
             f"the store {shown(connection.engine.url)} has version {version}, made by a newer "
             f"Headrace; this one knows version {VERSION}: use the newer one, or set "
             "HEADRACE_STORE_URL to another place, where a new store is built from Kafka"
         )
-    for step in range(int(version), VERSION):
-        MIGRATIONS[step](connection)
-    connection.execute(update(STORE).where(STORE.c.name == "version").values(value=VERSION))
+    return VERSION if version is None else int(version)
 
 
 def _make(connection: Connection) -> None:

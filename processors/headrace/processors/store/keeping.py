@@ -3,7 +3,19 @@
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Integer, Select, and_, cast, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Integer,
+    Select,
+    and_,
+    cast,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 
 from headrace.processors.store.editions import Edition, assert_owned
 from headrace.processors.store.engine import told
@@ -12,7 +24,8 @@ from headrace.schemas.states import JobState
 
 AT_ONCE: Final = 2_000
 """Jobs that leave in one transaction: others want to write too."""
-_DAY: Final = 86_400_000
+_DAY: Final = literal_column("86400000", BigInteger)
+"""Milliseconds. No parameter: PostgreSQL would not see that what is grouped by is what is selected."""
 _DONE: Final = tuple(
     state.value for state in JobState if state.is_final and state is not JobState.DEAD
 )

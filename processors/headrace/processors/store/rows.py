@@ -102,12 +102,22 @@ class EventRow(NamedTuple):
     error_message: str | None
 
 
+def rows_of(found: Evidence, topology: Topology) -> tuple[JobRow, EventRow | None]:
+    """Tell a job's state, and an event, by one piece of evidence."""
+    key = order_key(found)
+    return _job_row(found, key, topology), _event_row(found, key)
+
+
 def job_row(found: Evidence, topology: Topology) -> JobRow:
     """Tell a job's state by one piece of evidence."""
+    return _job_row(found, order_key(found), topology)
+
+
+def _job_row(found: Evidence, key: bytes, topology: Topology) -> JobRow:
     summary = summary_of(found, topology)
     return JobRow(
         summary.job_id,
-        order_key(found),
+        key,
         summary.job_type,
         summary.state,
         summary.lane,
@@ -135,9 +145,13 @@ def event_row(found: Evidence) -> EventRow | None:
     That a record came to its lane is none: what made it come is told by others (the submission by
     the job's creation, a retry by its transition).
     """
+    return _event_row(found, order_key(found))
+
+
+def _event_row(found: Evidence, key: bytes) -> EventRow | None:
     if isinstance(found, Transition):
-        return _of_transition(found)
-    return None if found.state is JobState.QUEUED else _of_sighting(found)
+        return _of_transition(found, key)
+    return None if found.state is JobState.QUEUED else _of_sighting(found, key)
 
 
 def order_key(found: Evidence) -> bytes:
@@ -181,10 +195,10 @@ def lies_somewhere(row: JobRow) -> bool:
     return row.offset != NOWHERE
 
 
-def _of_transition(found: Transition) -> EventRow:
+def _of_transition(found: Transition, key: bytes) -> EventRow:
     return EventRow(
         found.job_id,
-        order_key(found),
+        key,
         TRANSITION,
         found.state,
         *_place(found),
@@ -202,11 +216,11 @@ def _of_transition(found: Transition) -> EventRow:
     )
 
 
-def _of_sighting(found: Sighting) -> EventRow:
+def _of_sighting(found: Sighting, key: bytes) -> EventRow:
     job = found.job
     return EventRow(
         job.job_id,
-        order_key(found),
+        key,
         RECORD,
         found.state.value,
         *_place(found),

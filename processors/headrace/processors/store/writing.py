@@ -4,9 +4,10 @@ Rows and positions change in one transaction, and merging a row twice changes no
 dies when, each record of the stream has its effect exactly once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,8 +18,7 @@ from headrace.processors.store.engine import reading, told
 from headrace.processors.store.rows import EventRow, JobRow, distinct, latest
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """Records of a topic that could not be read, all for the same reason."""
 
     topic: str
@@ -64,10 +64,13 @@ class Writer:
         self.owner = owner
         self._engine = engine
         tables = edition.tables
-        self._jobs = _upsert_job(engine, tables.jobs)
-        self._events = _insert_new(engine, tables.events)
-        self._positions = _upsert(engine, tables.positions, ("topic", "partition"), ("offset",))
-        self._gaps = _add_gap(engine, tables.gaps)
+        made = partial(_by_position, engine)
+        self._jobs = made(_upsert_job(engine, tables.jobs), JobRow._fields)
+        events = insert_into(engine, tables.events).on_conflict_do_nothing()
+        self._events = made(events, EventRow._fields)
+        places = _upsert_position(engine, tables.positions)
+        self._positions = made(places, ("topic", "partition", "offset"))
+        self._gaps = made(_add_gap(engine, tables.gaps), Gap._fields)
 
     def positions(self) -> Mapping[Place, int]:
         """How far each partition has been read. Errors as of `told`."""
@@ -86,10 +89,11 @@ class Writer:
         """
         with told(self._engine), self._engine.begin() as connection:
             assert_owned(connection, self.edition, self.owner)
-            _many(connection, self._jobs, (row._asdict() for row in latest(batch.jobs)))
-            _many(connection, self._events, (row._asdict() for row in distinct(batch.events)))
-            _many(connection, self._gaps, (_as_row(gap) for gap in batch.gaps))
-            _many(connection, self._positions, _as_positions(batch.positions))
+            _many(connection, self._jobs, latest(batch.jobs))
+            _many(connection, self._events, distinct(batch.events))
+            _many(connection, self._gaps, batch.gaps)
+            positions = [(*place, offset) for place, offset in batch.positions.items()]
+            _many(connection, self._positions, positions)
 
     def beat(self) -> None:
         """Be heard of, with nothing to write. Errors as of `write`."""
@@ -114,14 +118,10 @@ def _upsert_job(engine: Engine, table: Table) -> Any:
     )
 
 
-def _insert_new(engine: Engine, table: Table) -> Any:
-    return insert_into(engine, table).on_conflict_do_nothing()
-
-
-def _upsert(engine: Engine, table: Table, keys: Sequence[str], values: Sequence[str]) -> Any:
+def _upsert_position(engine: Engine, table: Table) -> Any:
     new = insert_into(engine, table)
     return new.on_conflict_do_update(
-        index_elements=list(keys), set_={name: new.excluded[name] for name in values}
+        index_elements=["topic", "partition"], set_={"offset": new.excluded.offset}
     )
 
 
@@ -133,22 +133,13 @@ def _add_gap(engine: Engine, table: Table) -> Any:
     )
 
 
-def _many(connection: Connection, statement: Any, rows: Iterable[dict[str, Any]]) -> None:
-    found = list(rows)
-    if found:
-        connection.execute(statement, found)
+def _by_position(engine: Engine, statement: Any, names: Sequence[str]) -> str:
+    """Write a statement that takes values in this order: naming them costs more than the insert."""
+    compiled = statement.compile(dialect=engine.dialect)
+    assert tuple(compiled.positiontup) == tuple(names)
+    return str(compiled)
 
 
-def _as_positions(positions: Mapping[Place, int]) -> Iterable[dict[str, Any]]:
-    for (topic, partition), offset in positions.items():
-        yield {"topic": topic, "partition": partition, "offset": offset}
-
-
-def _as_row(gap: Gap) -> dict[str, Any]:
-    return {
-        "topic": gap.topic,
-        "reason": gap.reason,
-        "records": gap.records,
-        "first": gap.first,
-        "last": gap.last,
-    }
+def _many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        connection.exec_driver_sql(statement, [*rows])
