@@ -23,6 +23,7 @@ from headrace.pipeline.settings.kafka import (
     TopicSettings,
 )
 from headrace.pipeline.settings.operating import HttpSettings, LogFormat, LogSettings
+from headrace.pipeline.settings.traces import TraceSettings
 from headrace.pipeline.settings.worker import SchedulerSettings, WorkerMode, WorkerSettings
 
 ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
@@ -33,6 +34,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     SchedulerSettings,
     HttpSettings,
     LogSettings,
+    TraceSettings,
 )
 
 _OF_A_KUBERNETES_SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP|SCTP).*)?$")
@@ -73,6 +75,7 @@ __all__ = [
     "SchedulerSettings",
     "Settings",
     "TopicSettings",
+    "TraceSettings",
     "WorkerMode",
     "WorkerSettings",
     "load",
