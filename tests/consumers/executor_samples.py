@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
@@ -32,6 +33,7 @@ def lifespan() -> Iterator[dict[str, Any]]:
 
 
 samples = Pipeline("samples", lifespan=lifespan)
+remembered: ContextVar[str] = ContextVar("remembered", default="nothing")
 
 
 class Unprintable(Exception):
@@ -61,6 +63,13 @@ def both(function: Callable[..., Any]) -> Callable[..., Any]:
 @both
 def double(number: int) -> int:
     return 2 * number
+
+
+@both
+def remember(word: str) -> str:
+    before = remembered.get()
+    remembered.set(word)
+    return before
 
 
 @both

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from headrace.consumers.executors import AsyncExecutor
-from headrace.consumers.outcomes import Failed, Interrupted, Succeeded, TimedOut
+from headrace.consumers.outcomes import Attempted, Failed, Interrupted, Succeeded, TimedOut
+from headrace.consumers.records import JobRecord
 from headrace.pipeline import DeclarationError, Pipeline
 from tests.consumers import executor_samples
-from tests.consumers.executor_bench import LONG, Bench, make, runner, unheard
+from tests.consumers.executor_bench import LONG, SCHEMAS, Bench, make, runner, unheard
+from tests.support.stage import wait_until
 
 
 @pytest.fixture
@@ -71,6 +73,27 @@ def test_hundreds_of_jobs_wait_side_by_side(bench: Bench) -> None:
         bench.start("meet", parties=300)  # none goes on before all have come
     outcomes = [bench.report().outcome for _ in range(300)]
     assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
+
+
+def test_a_job_does_not_begin_in_the_context_of_the_one_whose_end_made_room(bench: Bench) -> None:
+    def start_the_next(record: JobRecord, ended: Attempted) -> None:
+        bench.reports.put((record, ended))
+        if bench.reports.qsize() == 1:
+            bench.start("remember", word="b")  # on the loop, as free slots are filled
+
+    following = AsyncExecutor(runner(), start_the_next, unheard)
+    following.open()
+    bench.executor.stop(at_once=False)
+    bench.executor = following
+    bench.start("remember", word="a")
+    wait_until("both have ended", lambda: bench.reports.qsize() == 2)
+    found = [bench.report().outcome for _ in range(2)]
+    assert found[0] == found[1]
+    assert isinstance(found[1], Succeeded)
+    codec = executor_samples.samples.job_types["async.remember"].result
+    assert codec is not None
+    assert found[1].result is not None
+    assert codec.decode(found[1].result, SCHEMAS) == "nothing"
 
 
 def test_stop_interrupts_every_running_job(bench: Bench) -> None:

@@ -53,6 +53,10 @@ def test_a_returned_value_is_the_result(bench: Bench) -> None:
     assert bench.result("double", number=21) == 42
 
 
+def test_what_a_handler_leaves_in_context_variables_is_not_the_next_one_s(bench: Bench) -> None:
+    assert [bench.result("remember", word=word) for word in ("a", "b", "c")] == ["nothing"] * 3
+
+
 def test_none_is_a_success_without_a_result(bench: Bench) -> None:
     assert bench.outcome("nothing") == Succeeded()
     assert bench.outcome("untold") == Succeeded()

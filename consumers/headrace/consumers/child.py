@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextvars import Context
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
@@ -31,9 +32,10 @@ from headrace.pipeline.job import Job
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.loading import load_pipeline
 from headrace.pipeline.pipeline import Pipeline
-from headrace.pipeline.settings import KafkaSettings, LogSettings, load
+from headrace.pipeline.settings import KafkaSettings, LogSettings, TraceSettings, load
 from headrace.pipeline.telemetry import logs
 from headrace.pipeline.telemetry.metrics import Metrics
+from headrace.pipeline.tracing import Traces, export_spans, log_processors, traces_of
 from headrace.producers import Producer, Receipt
 
 _UNASKED: Final = 70
@@ -52,14 +54,18 @@ class ChildSetup:
     """The worker's pid: a child whose worker is gone ends itself."""
     progress: Connection | None = None
     """Where it tells of its job's progress."""
+    tracing: TraceSettings = field(default_factory=lambda: load(TraceSettings))
 
 
 class LazySubmitter:
     """Publishes child jobs through a producer that is made when first needed."""
 
-    def __init__(self, pipeline: Pipeline, kafka: KafkaSettings) -> None:
+    def __init__(
+        self, pipeline: Pipeline, kafka: KafkaSettings, traces: Traces | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._kafka = kafka
+        self._traces = traces
         self.metrics: Metrics | None = None
         self._producer: Producer | None = None
         self._lock = threading.Lock()
@@ -68,7 +74,9 @@ class LazySubmitter:
         """Publish `job`, as `Producer.submit` does."""
         with self._lock:
             if self._producer is None:
-                self._producer = Producer(self._pipeline, kafka=self._kafka, metrics=self.metrics)
+                self._producer = Producer(
+                    self._pipeline, kafka=self._kafka, metrics=self.metrics, traces=self._traces
+                )
         return self._producer.submit(job, **options)
 
     def flush(self) -> None:
@@ -90,12 +98,19 @@ class _Child:
         self._busy = False
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
-        self._submitter = LazySubmitter(pipeline, setup.kafka)
+        self._end_spans = export_spans(setup.tracing, f"{pipeline.name}-worker")
+        traces = traces_of(setup.tracing)
+        self._submitter = LazySubmitter(pipeline, setup.kafka, traces)
         self.progress = ChildProgress(setup.progress)
         state = self._loop.run_until_complete(enter_lifespan(pipeline, self._stack))
         schemas = known_schemas(pipeline, setup.kafka)
         self._runner = Runner(
-            pipeline, schemas, setup.max_result_bytes, state=state, submitter=self._submitter
+            pipeline,
+            schemas,
+            setup.max_result_bytes,
+            state=state,
+            submitter=self._submitter,
+            traces=traces,
         )
 
     def run(self, call: Call) -> Attempted:
@@ -106,7 +121,7 @@ class _Child:
             if self._runner.pipeline.job_types[call.job_type].is_async:
                 outcome = self._await(call)
             else:
-                outcome = self._runner.run(call, self._watching(call))
+                outcome = Context().run(self._runner.run, call, self._watching(call))
             self._submitter.flush()
         except BaseException as error:
             outcome = Failed(error_info(error))
@@ -123,7 +138,8 @@ class _Child:
         return watch
 
     def _await(self, call: Call) -> Outcome:
-        task = self._loop.create_task(self._runner.run_async(call, self._watching(call)))
+        attempt = self._runner.run_async(call, self._watching(call))
+        task = self._loop.create_task(attempt, context=Context())
         try:
             return self._loop.run_until_complete(task)
         except BaseException:
@@ -139,6 +155,7 @@ class _Child:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes while the last lines still run
         self._loop.run_until_complete(self._stack.aclose())
         self._submitter.close()
+        self._end_spans()
 
 
 class _Process:
@@ -177,18 +194,23 @@ def start(setup: ChildSetup) -> None:
     """
     os.setpgrp()
     os._exit = _telling_exit(os._exit)
-    _configure_logs()
+    _configure_logs(setup.tracing)
     threading.Thread(target=_follow, args=(setup.parent,), daemon=True).start()
     _process.setup = setup
     with contextlib.suppress(Exception):
         _process.enter()
 
 
-def _configure_logs() -> None:
+def _configure_logs(tracing: TraceSettings) -> None:
     """Log in the worker's form, to standard error: the log file is the worker's to rotate."""
     settings = load(LogSettings)
     to_console = {"log_console_enabled": True, "log_file_enabled": False}
-    logs.configure(settings.model_copy(update=to_console), role="job", process=os.getpid())
+    logs.configure(
+        settings.model_copy(update=to_console),
+        role="job",
+        more=log_processors(tracing),
+        process=os.getpid(),
+    )
 
 
 def run(call: Call) -> Attempted:

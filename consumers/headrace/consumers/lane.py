@@ -16,6 +16,7 @@ import structlog
 from confluent_kafka import Message
 
 from headrace.consumers import attempt_log, execution
+from headrace.consumers.attempt_traces import AttemptTraces
 from headrace.consumers.clock import now_ms
 from headrace.consumers.dedup import LaneDedup
 from headrace.consumers.dispatch import Dispatch
@@ -35,6 +36,7 @@ from headrace.consumers.seldom import Seldom
 from headrace.consumers.settled import Rules, Settled, StayHere
 from headrace.consumers.slots import LaneBuffer, Slots
 from headrace.consumers.transition_log import TransitionLog
+from headrace.schemas.trace_context import TraceContext, log_fields_of
 
 _LOG = structlog.get_logger("headrace.lane")
 BUFFER = 1_000
@@ -74,6 +76,7 @@ class LaneThread:
         buffer_bytes: Bytes of records that may wait in memory, for a slot or to be handed over.
         on_failure: Told when the thread ends with an error.
         dedup: The queue's dedup window; None if it has none.
+        attempts: Where the spans of attempts are ended; None when nothing is traced.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class LaneThread:
         buffer_bytes: int,
         on_failure: Callable[[BaseException], None],
         dedup: LaneDedup | None = None,
+        attempts: AttemptTraces | None = None,
     ) -> None:
         self.rules = rules
         self.figures = figures
@@ -109,6 +113,7 @@ class LaneThread:
         )
         self.buffer: LaneBuffer = self.dispatch.buffer
         self._dropping = Dropping(orders, self.dispatch, self._record, rules, cancel)
+        self._attempts = attempts
         self._make_consumer = make_consumer
         self._recorder = recorder
         self._slots = slots
@@ -255,14 +260,18 @@ class LaneThread:
             self.dispatch.ended(record)
             if self.progress:
                 self._tell_last_progress(record, attempted)
-            settled = execution.settle(record, self._dropping.judged(record, attempted), self.rules)
+            judged = self._dropping.judged(record, attempted)
+            settled = execution.settle(record, judged, self.rules)
+            span = None
+            if self._attempts is not None:
+                span = self._attempts.settled(record, judged, settled)
             match settled:
                 case Settled():
                     self._record(record, settled)
-                    attempt_log.tell(settled)
+                    attempt_log.tell(settled, record.headers.extra, span)
                     self.dispatch.follow(record, settled)
                 case StayHere():
-                    self._stay(settled)
+                    self._stay(settled, span)
                 case HoldHere(error):
                     self._hold(record, error.message)
                 case GiveBack():
@@ -273,17 +282,18 @@ class LaneThread:
         if self.dedup is None or not self.dedup.keeps_back(record, settled):
             self._recorder.add(settled)
 
-    def _stay(self, stays: StayHere) -> None:
+    def _stay(self, stays: StayHere, span: TraceContext | None) -> None:
         """A job of an ordered queue failed, or waits, and its key with it."""
         if not self.dispatch.stay(stays):
             self.figures.fenced += 1
             return
         self.figures.settled(stays.told)
         self._recorder.announce(stays.told)
-        attempt_log.tell(stays.told)
+        attempt_log.tell(stays.told, stays.record.headers.extra, span)
 
     def _hold(self, record: JobRecord, why: str) -> None:
-        self._holding.warn("a job waits in place", job=record.headers.job_id, why=why)
+        ids = log_fields_of(record.headers.extra)
+        self._holding.warn("a job waits in place", job=record.headers.job_id, why=why, **ids)
         self.dispatch.hold(record, _HOLD)
 
     def _announce(self) -> None:

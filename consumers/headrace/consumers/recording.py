@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer
 
+from headrace.consumers import handover_spans
 from headrace.consumers.backlog import Backlog
 from headrace.consumers.commits import Commits, Pending, settle
 from headrace.consumers.figures import MemberFigures
@@ -26,6 +27,7 @@ from headrace.consumers.partitions import Partitions, committed_offsets
 from headrace.consumers.records import Assignment
 from headrace.consumers.settled import HandOver, Settled
 from headrace.consumers.transition_log import TransitionLog, bounded
+from headrace.pipeline.tracing import NO_TRACES, Traces
 
 _LOG = structlog.get_logger("headrace.recording")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -42,6 +44,7 @@ class Recorder:
         events: The events topic, for transitions that go with a hand-over.
         figures: Where it is counted.
         source: What is recorded here, for messages: a lane's topic, or the delay tiers.
+        traces: Told of hand-overs.
     """
 
     def __init__(
@@ -52,8 +55,10 @@ class Recorder:
         events: str,
         figures: MemberFigures,
         source: str,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._source = source
+        self._traces = traces
         self._partitions = partitions
         self._handovers = handovers
         self.transitions = transitions
@@ -118,6 +123,7 @@ class Recorder:
             return
         self._figures.settled(settled)
         if settled.handover is not None:
+            settled = handover_spans.begun(self._traces, settled)
             self._backlog.add(settled)
         elif self.transitions is not None:
             self.transitions.add(settled)
@@ -249,6 +255,7 @@ class Recorder:
                 self._figures.handed_over(chosen, landed=True)
                 self._backlog.went_through()
                 self._unblock()
+                handover_spans.end(chosen)
             case End.ABORTED:
                 settle(commits, landed=False)
                 self._figures.handed_over(chosen, landed=False)

@@ -19,6 +19,8 @@ from headrace.consumers.records import to_client
 from headrace.consumers.seldom import Seldom
 from headrace.consumers.waiting import DelayedRecord
 from headrace.pipeline.topology import Topology
+from headrace.pipeline.tracing import NO_TRACES, Operation, Sending, Traces
+from headrace.schemas.trace_context import log_fields_of
 
 _LOG = structlog.get_logger("headrace.scheduler")
 _ALONE = 1.0
@@ -36,6 +38,7 @@ class Releases:
         topology: The pipeline's names.
         scheduler: This process, for dead letters.
         figures: Where it is counted.
+        traces: Told of releases.
     """
 
     def __init__(
@@ -45,12 +48,14 @@ class Releases:
         topology: Topology,
         scheduler: str,
         figures: SchedulerFigures,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._producer = producer
         self._recorder = recorder
         self._topology = topology
         self._scheduler = scheduler
         self._figures = figures
+        self._traces = traces
         self._unanswered = 0
         self._answers: deque[tuple[DelayedRecord, KafkaError | None]] = deque()
         self._refused: deque[tuple[float, DelayedRecord]] = deque()
@@ -114,13 +119,16 @@ class Releases:
         self._producer.flush(_ALONE)
 
     def _write(self, record: DelayedRecord) -> None:
+        lane, written = record.job.lane, record.job.next_step(due=record.due).encode()
+        size = len(record.payload or b"")
+        span = self._traces.sending(Operation.RELEASE, lane, written, size)
         try:
             self._producer.produce(
-                record.job.lane,
+                lane,
                 record.payload,
                 record.key,
-                headers=to_client(record.job.next_step(due=record.due).encode()),
-                on_delivery=self._answer(record),
+                headers=to_client(written),
+                on_delivery=self._answer(record, span),
             )
             self._unanswered += 1
         except BufferError as error:
@@ -128,8 +136,13 @@ class Releases:
         except KafkaException as error:
             self._refuse(record, error.args[0])
 
-    def _answer(self, record: DelayedRecord) -> Callable[[KafkaError | None, Message], None]:
-        return lambda error, _: self._answers.append((record, error))
+    def _answer(
+        self, record: DelayedRecord, span: Sending | None
+    ) -> Callable[[KafkaError | None, Message], None]:
+        def answered(error: KafkaError | None, _: Message) -> None:
+            self._answers.append((record, error))
+
+        return answered if span is None else span.then(answered)
 
     def _stored(self, record: DelayedRecord, now: float) -> None:
         self.bytes -= record.size
@@ -155,6 +168,7 @@ class Releases:
             job=record.job.job_id,
             lane=record.job.lane,
             reason=reason,
+            **log_fields_of(record.job.extra),
         )
         self._figures.refused += 1
         self._refused.append((time.monotonic() + _PAUSE, record))

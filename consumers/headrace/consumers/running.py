@@ -28,6 +28,7 @@ from headrace.pipeline.context import JobContext, NoSubmitter, Submitter
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.pipeline import Middleware, Pipeline
 from headrace.pipeline.signals import Reject, RetryLater, Snooze
+from headrace.pipeline.tracing import NO_TRACES, Traces
 from headrace.schemas.codec import SchemaLookup
 from headrace.schemas.errors import (
     ArgumentError,
@@ -35,6 +36,7 @@ from headrace.schemas.errors import (
     UndecodableError,
     UnknownSchemaError,
 )
+from headrace.schemas.trace_context import TraceContext
 
 
 class Call(NamedTuple):
@@ -53,6 +55,8 @@ class Call(NamedTuple):
     extra: tuple[tuple[str, bytes | None], ...] = ()
     begin_before: float = float("inf")
     """Monotonic seconds, by the machine's one clock, after which the job may be another worker's."""
+    trace: TraceContext | None = None
+    """The span of this attempt, if it has one."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,7 @@ class Runner:
         max_result_bytes: A larger return value fails the job.
         state: What the lifespan yielded.
         submitter: Publishes child jobs.
+        traces: Puts handlers into the spans of their attempts.
     """
 
     pipeline: Pipeline
@@ -72,6 +77,7 @@ class Runner:
     max_result_bytes: int
     state: Any = None
     submitter: Submitter = field(default_factory=NoSubmitter)
+    traces: Traces = NO_TRACES
 
     def run(self, call: Call, watch: Callable[[JobContext], None] | None = None) -> Outcome:
         """Run a plain function. Never raises: whatever the handler raises is an outcome."""
@@ -83,7 +89,10 @@ class Runner:
             if not isinstance(prepared, dict):
                 return prepared
             context = self._context(job_type, call, watch)
-            value = self.invocation(job_type, context, prepared)()
+            invoke = self.invocation(job_type, context, prepared)
+            if call.trace is not None:
+                invoke = self.traces.inside(call.trace, call.job_type, invoke)
+            value = invoke()
             for child in context.submitted if context is not None else ():
                 child.confirm()
             return self._success(job_type, value)
@@ -102,7 +111,10 @@ class Runner:
             if not isinstance(prepared, dict):
                 return prepared
             context = self._context(job_type, call, watch)
-            value = await self.invocation(job_type, context, prepared)()
+            invoke = self.invocation(job_type, context, prepared)
+            if call.trace is not None:
+                invoke = self.traces.inside_async(call.trace, call.job_type, invoke)
+            value = await invoke()
             for child in context.submitted if context is not None else ():
                 await child
             return self._success(job_type, value)

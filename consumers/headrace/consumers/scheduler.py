@@ -42,8 +42,15 @@ from headrace.consumers.tiers_dropping import TiersDropping
 from headrace.consumers.tiers_in_hand import TiersInHand
 from headrace.consumers.transition_log import TransitionLog
 from headrace.pipeline.pipeline import Pipeline
-from headrace.pipeline.settings import KafkaSettings, ProducerSettings, SchedulerSettings, load
+from headrace.pipeline.settings import (
+    KafkaSettings,
+    ProducerSettings,
+    SchedulerSettings,
+    TraceSettings,
+    load,
+)
 from headrace.pipeline.topology import SOON, TIERS
+from headrace.pipeline.tracing import traces_of
 
 _LOG = structlog.get_logger("headrace.scheduler")
 _POLL = 1_000
@@ -65,6 +72,7 @@ class SchedulerOptions:
     kafka: KafkaSettings = field(default_factory=lambda: load(KafkaSettings))
     producing: ProducerSettings = field(default_factory=lambda: load(ProducerSettings))
     settings: SchedulerSettings = field(default_factory=lambda: load(SchedulerSettings))
+    tracing: TraceSettings = field(default_factory=lambda: load(TraceSettings))
 
 
 class Scheduler:
@@ -91,6 +99,7 @@ class Scheduler:
             peek=clients.peek,
             opened=True,
         )
+        traces = traces_of(self.options.tracing)
         producer = clients.producer()
         self._recorder = Recorder(
             self.partitions,
@@ -100,8 +109,11 @@ class Scheduler:
             topology.events,
             self.figures,
             "the delay tiers",
+            traces,
         )
-        self._releases = Releases(producer, self._recorder, topology, self.name, self.figures)
+        self._releases = Releases(
+            producer, self._recorder, topology, self.name, self.figures, traces
+        )
         self._schedules = ScheduleRunner(
             pipeline, self.options.kafka, self.options.producing, self.name
         )

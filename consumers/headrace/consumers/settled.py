@@ -12,6 +12,7 @@ from headrace.pipeline.job_types import JobType
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.retry import Retry
 from headrace.pipeline.topology import Topology
+from headrace.pipeline.tracing import Sending
 from headrace.schemas.transitions import Transition
 
 
@@ -41,6 +42,8 @@ class HandOver(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
+    span: Sending | None = None
+    """Told when it has changed hands."""
 
 
 class Settled(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from headrace.consumers.attempt_traces import AttemptTraces
 from headrace.consumers.child import ChildSetup, LazySubmitter
 from headrace.consumers.dedup import NOTE_BYTES, Firsts, LaneDedup, NoteLog, NoteReader, Span
 from headrace.consumers.executors import (
@@ -20,6 +21,7 @@ from headrace.consumers.executors import (
     ProcessExecutor,
     ThreadExecutor,
 )
+from headrace.consumers.executors.contract import Calls, call_of
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import HandOvers
@@ -49,7 +51,14 @@ from headrace.pipeline.loading import reference_of
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane, Pool
 from headrace.pipeline.retry import Retry
-from headrace.pipeline.settings import KafkaSettings, ProducerSettings, WorkerSettings, load
+from headrace.pipeline.settings import (
+    KafkaSettings,
+    ProducerSettings,
+    TraceSettings,
+    WorkerSettings,
+    load,
+)
+from headrace.pipeline.tracing import traces_of
 
 _LOG = structlog.get_logger("headrace.worker")
 _POLL_INTERVAL = 300.0
@@ -73,6 +82,7 @@ class WorkerOptions:
     kafka: KafkaSettings = field(default_factory=lambda: load(KafkaSettings))
     producing: ProducerSettings = field(default_factory=lambda: load(ProducerSettings))
     settings: WorkerSettings = field(default_factory=lambda: load(WorkerSettings))
+    tracing: TraceSettings = field(default_factory=lambda: load(TraceSettings))
 
 
 class Worker:
@@ -110,12 +120,15 @@ class Worker:
         self.lost_threads_ever = 0
         self._stuck_loop = False
         self._producer = make_producer(self.options.kafka, self.options.producing)
-        self.submitter = LazySubmitter(pipeline, self.options.kafka)
+        self._traces = traces_of(self.options.tracing)
+        self._attempts = AttemptTraces(self._traces, self.name) if self._traces.spans else None
+        self.submitter = LazySubmitter(pipeline, self.options.kafka, self._traces)
         self._runner = Runner(
             pipeline,
             known_schemas(pipeline, self.options.kafka),
             self.options.settings.worker_max_result_bytes,
             submitter=self.submitter,
+            traces=self._traces,
         )
         self.orders = OrdersReader(self.options.kafka, pipeline.topology.control)
         self._executors: dict[str, Executor] = {}
@@ -168,18 +181,20 @@ class Worker:
         )
 
     def _open_executors(self) -> None:
-        loop = AsyncExecutor(self._runner, self._report, self._tell, on_stuck=self._on_stuck_loop)
+        calls: Calls = call_of if self._attempts is None else self._attempts.call_of
+        report, tell = self._report, self._tell
+        loop = AsyncExecutor(self._runner, report, tell, calls=calls, on_stuck=self._on_stuck_loop)
         loop.open()
         self._executors["async"] = loop
         self._executors["thread"] = ThreadExecutor(
-            self._runner, self._report, self._tell, self.concurrency, self._on_lost_threads
+            self._runner, report, tell, self.concurrency, self._on_lost_threads, calls
         )
         self._executors["isolated"] = IsolatedExecutor(
-            self._child_setup, self._report_isolated, self._tell
+            self._child_setup, self._report_isolated, tell, calls
         )
         if any(self._pool(lane) is Pool.PROCESS for lane in self.lanes):
             self._executors["process"] = ProcessExecutor(
-                self._child_setup(), self._report, self._tell, self.processes.count
+                self._child_setup(), report, tell, self.processes.count, calls
             )
 
     def _isolated_places(self) -> int:
@@ -191,6 +206,7 @@ class Worker:
             self.options.kafka,
             self.options.settings.worker_max_result_bytes,
             os.getpid(),
+            tracing=self.options.tracing,
         )
 
     def _close(self) -> None:
@@ -205,6 +221,8 @@ class Worker:
         self.orders.stop()
         for executor in self._executors.values():
             executor.stop(at_once=any(lane.thread.is_alive() for lane in self.lanes.values()))
+        if self._attempts is not None:
+            self._attempts.close()
         self._producer.flush(5)
         self.submitter.close()
         self.ended.set()
@@ -233,6 +251,7 @@ class Worker:
             topology.events,
             figures,
             lane.topic,
+            self._traces,
         )
         rules = Rules(
             lane,
@@ -260,6 +279,7 @@ class Worker:
             buffer_bytes=settings.worker_buffer_bytes,
             on_failure=self._on_failure,
             dedup=dedup,
+            attempts=self._attempts,
         )
 
     def _dedup(self, lane: Lane, rules: Rules, figures: LaneFigures) -> LaneDedup | None:

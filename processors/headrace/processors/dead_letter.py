@@ -10,7 +10,7 @@ from headrace.processors.repair.fingerprints import Fingerprint, fingerprint
 from headrace.processors.repair.letter_states import LetterMark, LetterState
 from headrace.processors.repair.raw_records import RawRecord
 from headrace.processors.sightings import Location, Sighting
-from headrace.schemas import headers
+from headrace.schemas import headers, trace_context
 from headrace.schemas.headers import PastAttempt
 
 
@@ -77,14 +77,20 @@ class DeadLetter:
     @property
     def trace_id(self) -> str | None:
         """The id of the trace that it belongs to (W3C Trace Context), if it carries one."""
-        parts = (self.headers.get(headers.TRACEPARENT) or "").split("-")
-        return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None
+        context = trace_context.current(dict(self.record.headers))
+        return None if context is None else context.trace_id
+
+    @property
+    def origin_trace_id(self) -> str | None:
+        """The id of the trace that it was submitted in: another one, where attempts are apart."""
+        context = trace_context.origin(dict(self.record.headers))
+        return None if context is None else context.trace_id
 
     def as_json(self) -> dict[str, object]:
         """Keys: `job_id`, `job_type`, `queue`, `reason`, `state`, `died_ms`, `died`,
         `first_failed_ms`, `first_failed`, `attempts`, `error_type`, `error_message`,
         `fingerprint`, `created_ms`, `created`, `generation`, `tenant`, `key`, `worker`, `origin`,
-        `trace_id`, `location`."""  # noqa: D205, D209
+        `trace_id`, `origin_trace_id`, `location`."""  # noqa: D205, D209
         return {
             "job_id": self.job_id,
             "job_type": self.job_type,
@@ -104,6 +110,7 @@ class DeadLetter:
             "worker": self.worker,
             "origin": self.origin,
             "trace_id": self.trace_id,
+            "origin_trace_id": self.origin_trace_id,
             "location": self.location.as_json(),
         }
 

@@ -131,6 +131,7 @@ class JobHistory:
             _result(payloads, last),
             record.text(headers.EDITED_FROM) if record is not None else None,
             self._mark(record),
+            record.trace_id if record is not None else None,
         )
 
     def _mark(self, record: Sighting | None) -> LetterMark | None:

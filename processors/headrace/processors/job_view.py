@@ -87,6 +87,7 @@ class JobView:
         result: What its handler returned; None when it has not, or returned nothing to keep.
         edited_from: The job whose dead letter was edited to make this one, if one was.
         letter: What was done about its dead letter; None when it is open, or there is none.
+        trace_id: The trace that its record belongs to, if that carries one.
     """
 
     summary: JobSummary
@@ -97,10 +98,11 @@ class JobView:
     result: Payload | None
     edited_from: str | None = None
     letter: LetterMark | None = None
+    trace_id: str | None = None
 
     def as_json(self, *, arguments: bool = True) -> dict[str, object]:
         """Keys of `JobSummary.as_json`, and `location`, `arguments`, `result`, `edited_from`,
-        `letter`, `transitions`."""  # noqa: D205, D209
+        `letter`, `trace_id`, `transitions`."""  # noqa: D205, D209
         life = self.summary.as_json()
         life["location"] = self.location.as_json() if self.location else None
         life["lies_there"] = self.lies_there
@@ -109,6 +111,7 @@ class JobView:
         life["result"] = self.result.as_json() if self.result else None
         life["edited_from"] = self.edited_from
         life["letter"] = self.letter.as_json() if self.letter else None
+        life["trace_id"] = self.trace_id
         life["transitions"] = [transition_json(each) for each in self.transitions]
         return life
 

@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from headrace.pipeline.topics import Role
-from headrace.schemas import headers
+from headrace.schemas import headers, trace_context
 from headrace.schemas.errors import InvalidHeadersError
 from headrace.schemas.headers import JobHeaders
 from headrace.schemas.ids import foreign_job_id
@@ -67,6 +67,12 @@ class Sighting:
         if not self.key or self.key == self.job.job_id.encode():
             return None
         return self.key.decode(errors="replace")
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the trace that it belongs to (W3C Trace Context), if it carries one."""
+        context = trace_context.current(self.raw)
+        return None if context is None else context.trace_id
 
 
 def sight(message: Message, role: Role) -> Sighting:

@@ -17,10 +17,11 @@ from headrace.pipeline.orders import supersede_record
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.schedules.schedule import Schedule
-from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings, TraceSettings, load
 from headrace.pipeline.telemetry.metric_list import Metric
 from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.pipeline.topology import tier_for
+from headrace.pipeline.tracing import OnDelivery, Operation, Traces, traces_of
 from headrace.producers.errors import DeliveryError, PayloadTooLargeError, SubmitError
 from headrace.producers.options import Fired, SubmitOptions, lane_for
 from headrace.producers.preparation import Preparation
@@ -50,6 +51,7 @@ class Producer:
         on_error: Told of every job that could not be delivered, in the background thread.
         metrics: Where submissions are counted; `Metrics(prometheus_client.REGISTRY, role="…")`
             shows them beside a service's own.
+        traces: Who is told of submissions; as HEADRACE_TRACES says when not given.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -63,6 +65,7 @@ class Producer:
         settings: ProducerSettings | None = None,
         on_error: Callable[[DeliveryError], None] | None = None,
         metrics: Metrics | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.pipeline = pipeline
         kafka = kafka or load(KafkaSettings)
@@ -74,6 +77,7 @@ class Producer:
         self._preparation = Preparation(pipeline, kafka, self._settings)
         self._templates: dict[tuple[str, str], tuple[tuple[str, bytes | None], ...]] = {}
         self._metrics = metrics
+        self._traces = traces or traces_of(load(TraceSettings))
         self._counts: dict[tuple[str, str], Counts] = {}
         self._closed = threading.Event()
         self._poller = threading.Thread(
@@ -315,7 +319,10 @@ class Producer:
                 self.pipeline.topology, job.job_type, options.supersedes, job_id, created, now, due
             )
             on_delivery = self._superseding.then(receipt, order)
-        self._produce(topic, payload, key, record_headers, on_delivery)
+        if self._traces.carries:
+            self._produce_traced(topic, payload, key, record_headers, on_delivery)
+        else:
+            self._produce(topic, payload, key, record_headers, on_delivery)
         return receipt
 
     def _created(self, job: Job[Any], options: SubmitOptions, now: int) -> int:
@@ -419,6 +426,24 @@ class Producer:
                 deadline = self._wait_for_room(topic, deadline)
             except KafkaException as error:
                 raise SubmitError(f"{topic} takes no job: {error}") from error
+
+    def _produce_traced(
+        self,
+        topic: str,
+        payload: bytes,
+        key: bytes,
+        record_headers: Headers,
+        on_delivery: OnDelivery,
+    ) -> None:
+        span = self._traces.sending(Operation.SUBMIT, topic, record_headers, len(payload))
+        if span is None:
+            self._produce(topic, payload, key, record_headers, on_delivery)
+            return
+        try:
+            self._produce(topic, payload, key, record_headers, span.then(on_delivery))
+        except SubmitError as error:
+            span.failed(type(error).__name__)
+            raise
 
     def _wait_for_room(self, topic: str, deadline: float | None) -> float:
         if deadline is None and self._metrics is not None:

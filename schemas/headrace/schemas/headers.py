@@ -24,6 +24,12 @@ TENANT: Final = "ce_tenant"
 EXPIRY: Final = "ce_expirytime"
 CONTENT_TYPE: Final = "content-type"
 TRACEPARENT: Final = "traceparent"
+"""The span that wrote this record last (W3C Trace Context). Passed through with what is not Headrace's
+own; `trace_context` reads and writes these four."""
+TRACESTATE: Final = "tracestate"
+ORIGIN_TRACEPARENT: Final = "ce_traceparent"
+"""The span that submitted the job, for the job's life (CloudEvents, Distributed Tracing extension)."""
+ORIGIN_TRACESTATE: Final = "ce_tracestate"
 
 ATTEMPT: Final = "headrace-attempt"
 """The number of the attempt that running this record will be: 1 on submission."""

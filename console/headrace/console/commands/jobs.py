@@ -128,6 +128,7 @@ def _print_life(
             ("due", views.moment(job.due, at) if view.lies_there else None),
             ("replayed", f"{job.generation} times" if job.generation else None),
             ("edited from", view.edited_from),
+            ("trace", view.trace_id),
             ("dead letter", _letter(view)),
             ("lies on" if view.lies_there else "lay on", _where(view)),
         )

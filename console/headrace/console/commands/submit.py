@@ -149,13 +149,14 @@ def _send(
     timeout: timedelta,
     options: dict[str, Any],
 ) -> dict[str, Any]:
+    from headrace.console.tracing import traced
     from headrace.pipeline.settings import ProducerSettings
     from headrace.pipeline.settings import load as load_settings
     from headrace.producers import Producer
 
     settings = load_settings(ProducerSettings, producer_delivery_timeout=timeout)
     job = _declared_job(pipeline, job_type, arguments)
-    with Producer(pipeline, settings=settings) as producer:
+    with traced(pipeline, "submit"), Producer(pipeline, settings=settings) as producer:
         if job is None:
             receipt = producer.submit(job_type, _object(job_type, arguments), **options)
         else:

@@ -22,6 +22,7 @@ from headrace.pipeline.telemetry import http, logs
 from headrace.pipeline.telemetry.health import CheckKind, Health
 from headrace.pipeline.telemetry.metric_list import Metric
 from headrace.pipeline.telemetry.metrics import Metrics
+from headrace.pipeline.tracing import export_spans, log_processors
 from headrace.schemas.errors import HeadraceError
 
 _LOG = structlog.get_logger("headrace.process")
@@ -54,7 +55,8 @@ def configure_logs(role: Role) -> settings.LogSettings:
     """
     log = settings.load(settings.LogSettings)
     name = role.name if role.index is None else f"{role.name}-{role.index}"
-    logs.configure(log, role=name)
+    traced = settings.load(settings.TraceSettings)
+    logs.configure(log, role=name, more=log_processors(traced))
     if not role.index:  # once is enough
         for line in settings.unknown_variables(os.environ):
             _LOG.warning(line)
@@ -75,6 +77,8 @@ class RoleProcess:
         self.kafka = settings.load(settings.KafkaSettings)
         self.producing = settings.load(settings.ProducerSettings)
         self.http = settings.load(settings.HttpSettings)
+        self.tracing = settings.load(settings.TraceSettings)
+        self._end_spans = export_spans(self.tracing, f"{pipeline.name}-{role.name}")
         self.metrics = Metrics(role=role.name)
         self.health = Health()
         self.watch = KafkaWatch()
@@ -100,6 +104,7 @@ class RoleProcess:
             code = live(self._parts, inbox, parent=supervisor)
         finally:
             self.watch.stop()
+            self._end_spans()
             if server is not None:
                 server.stop()
         for part in self._parts:

@@ -36,6 +36,7 @@ class WorkerService:
             kafka=process.kafka,
             producing=process.producing,
             settings=settings,
+            tracing=process.tracing,
         )
         self._worker = Worker(process.pipeline, lanes, concurrency=concurrency, options=options)
         worker_metrics.register(process.metrics, self._worker)
@@ -85,6 +86,7 @@ class SchedulerService:
             kafka=process.kafka,
             producing=process.producing,
             settings=load(SchedulerSettings),
+            tracing=process.tracing,
         )
         self._scheduler = Scheduler(process.pipeline, options)
         self._group = process.pipeline.topology.scheduler_group

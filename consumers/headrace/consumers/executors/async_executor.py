@@ -6,13 +6,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, Tell, call_of
+from headrace.consumers.executors.contract import Calls, Report, Tell, call_of
 from headrace.consumers.lifespans import enter_lifespan
 from headrace.consumers.outcomes import (
     Attempted,
@@ -87,6 +88,7 @@ class AsyncExecutor:
         tell: Takes what jobs tell of their progress.
         cancel_grace: Seconds that a job may live on after being cancelled.
         stuck_after: Seconds that a job over its time and grace may hold up the loop.
+        calls: Says what is to be run.
         on_stuck: Told, again and again, that the loop runs nothing any more: it has ended by
             itself, or a job holds it up for good. Only a new process helps.
     """
@@ -99,6 +101,7 @@ class AsyncExecutor:
         *,
         cancel_grace: float = CANCEL_GRACE,
         stuck_after: float = STUCK_AFTER,
+        calls: Calls = call_of,
         on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
@@ -106,6 +109,7 @@ class AsyncExecutor:
         self._tell = tell
         self._grace = cancel_grace
         self._stuck_after = stuck_after
+        self._calls = calls
         self._on_stuck = on_stuck
         self._beat = time.monotonic()
         self._overdue = 0.0
@@ -241,7 +245,8 @@ class AsyncExecutor:
             record = self._inbox.popleft()
             deadline = time.monotonic() + record.timeout
             running = _Running(record, now_ms(), deadline, self._tell)
-            running.task = self._loop.create_task(self._attempt(running))
+            # A context of its own: this one is that of the job whose end made room.
+            running.task = self._loop.create_task(self._attempt(running), context=Context())
             self._running[running.task] = running
 
     def _cancel(self, record: JobRecord) -> None:
@@ -261,7 +266,7 @@ class AsyncExecutor:
         try:
             if running.cancelled:
                 raise asyncio.CancelledError
-            outcome = await self._runner.run_async(call_of(running.record), running.watch)
+            outcome = await self._runner.run_async(self._calls(running.record), running.watch)
         except asyncio.CancelledError as error:
             outcome = self._cancelled(error, running)
         if running.over_time:

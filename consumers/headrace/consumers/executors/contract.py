@@ -13,6 +13,8 @@ Report = Callable[[JobRecord, Attempted], None]
 Tell = Callable[[JobRecord, Progress], None]
 """Takes what a running job tells of itself, from any thread, also when it has been reported by now;
 must not block."""
+Calls = Callable[[JobRecord], Call]
+"""Says what is to be run, when an attempt begins."""
 
 
 class Executor(Protocol):

@@ -15,7 +15,7 @@ import structlog
 
 from headrace.consumers import child
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, Tell, call_of
+from headrace.consumers.executors.contract import Calls, Report, Tell, call_of
 from headrace.consumers.outcomes import (
     Attempted,
     Cancelled,
@@ -28,6 +28,7 @@ from headrace.consumers.outcomes import (
 )
 from headrace.consumers.progress_pipe import ProgressPipe
 from headrace.consumers.records import Assignment, JobRecord
+from headrace.consumers.running import Call
 from headrace.consumers.supervisor import how_it_ended
 
 _LOG = structlog.get_logger("headrace.isolated")
@@ -51,12 +52,20 @@ class IsolatedExecutor:
         setup: Says what a child needs; asked when the first one is started.
         report: Takes results.
         tell: Takes what jobs tell of their progress.
+        calls: Says what is to be run.
     """
 
-    def __init__(self, setup: Callable[[], child.ChildSetup], report: Report, tell: Tell) -> None:
+    def __init__(
+        self,
+        setup: Callable[[], child.ChildSetup],
+        report: Report,
+        tell: Tell,
+        calls: Calls = call_of,
+    ) -> None:
         self._setup = setup
         self._report = report
         self._tell = tell
+        self._calls = calls
         self._pipe: ProgressPipe | None = None
         self._stopping = threading.Event()
         self._rooms: dict[_Room, JobRecord] = {}
@@ -119,7 +128,8 @@ class IsolatedExecutor:
 
     def _run(self, record: JobRecord, began: int) -> Attempted:
         assert self._pipe is not None
-        room = _Room(replace(self._setup(), progress=self._pipe.writer), record)
+        setup = replace(self._setup(), progress=self._pipe.writer)
+        room = _Room(setup, self._calls(record))
         self._rooms[room] = record
         try:
             if self._is_over(record):  # `stop` or `cancel` may have looked before it was there
@@ -158,14 +168,14 @@ class IsolatedExecutor:
 class _Room:
     """One child process and the pipe on which it tells how it went."""
 
-    def __init__(self, setup: child.ChildSetup, record: JobRecord) -> None:
+    def __init__(self, setup: child.ChildSetup, call: Call) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["headrace.consumers.child"])
         self._pipe, theirs = context.Pipe(duplex=False)
         try:
             self._process: Any = context.Process(
                 target=child.run_isolated,
-                args=(setup, call_of(record)._replace(begin_before=float("inf")), theirs),
+                args=(setup, call._replace(begin_before=float("inf")), theirs),
                 name="headrace-isolated",
                 daemon=True,
             )

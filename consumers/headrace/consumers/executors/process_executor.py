@@ -13,7 +13,7 @@ import structlog
 
 from headrace.consumers import child
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, Tell, call_of
+from headrace.consumers.executors.contract import Calls, Report, Tell, call_of
 from headrace.consumers.outcomes import (
     Attempted,
     Cancelled,
@@ -43,12 +43,20 @@ class ProcessExecutor:
     replaced; its jobs wait in place and run in the next one.
     """
 
-    def __init__(self, setup: child.ChildSetup, report: Report, tell: Tell, processes: int) -> None:
+    def __init__(
+        self,
+        setup: child.ChildSetup,
+        report: Report,
+        tell: Tell,
+        processes: int,
+        calls: Calls = call_of,
+    ) -> None:
         self._pipe = ProgressPipe()
         self._setup = replace(setup, progress=self._pipe.writer)
         self._report = report
         self._tell = tell
         self._processes = processes
+        self._calls = calls
         self._stopping = False
         self._running: dict[Any, tuple[JobRecord, int]] = {}
         """By future: what was handed to the pool, and when."""
@@ -64,7 +72,8 @@ class ProcessExecutor:
             return
         handed = now_ms()
         try:
-            future = self._pool.schedule(child.run, args=(call_of(record),), timeout=record.timeout)
+            call = self._calls(record)
+            future = self._pool.schedule(child.run, args=(call,), timeout=record.timeout)
         except RuntimeError:
             self._refused.append(record)
             return

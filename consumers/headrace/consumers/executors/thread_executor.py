@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
 from headrace.consumers.clock import now_ms
-from headrace.consumers.executors.contract import Report, Tell, call_of
+from headrace.consumers.executors.contract import Calls, Report, Tell, call_of
 from headrace.consumers.outcomes import Attempted, Cancelled, Interrupted, Outcome, TimedOut
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.running import Runner
@@ -38,12 +39,14 @@ class ThreadExecutor:
         tell: Tell,
         threads: int,
         on_lost: Callable[[int], None],
+        calls: Calls = call_of,
     ) -> None:
         self._runner = runner
         self._report = report
         self._tell = tell
         self._limit = threads
         self._on_lost = on_lost
+        self._calls = calls
         self._inbox: SimpleQueue[JobRecord | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._alive = 0
@@ -170,7 +173,8 @@ class ThreadExecutor:
     def _outcome(self, record: JobRecord, watch: Callable[[JobContext], None]) -> Outcome:
         if self._cancelled and record.place in self._cancelled:
             return Cancelled()
-        return self._runner.run(call_of(record), watch)
+        # In a context of its own: what a handler leaves in its thread's is not the next one's.
+        return Context().run(self._runner.run, self._calls(record), watch)
 
     def _forget(self, record: JobRecord) -> None:
         """Under the lock."""

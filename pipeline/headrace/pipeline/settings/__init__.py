@@ -24,6 +24,7 @@ from headrace.pipeline.settings.kafka import (
 )
 from headrace.pipeline.settings.operating import HttpSettings, LogFormat, LogSettings
 from headrace.pipeline.settings.store import StoreSettings
+from headrace.pipeline.settings.traces import TraceSettings
 from headrace.pipeline.settings.worker import SchedulerSettings, WorkerMode, WorkerSettings
 
 ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
@@ -35,6 +36,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     StoreSettings,
     HttpSettings,
     LogSettings,
+    TraceSettings,
 )
 
 _OF_A_KUBERNETES_SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP|SCTP).*)?$")
@@ -76,6 +78,7 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "TopicSettings",
+    "TraceSettings",
     "WorkerMode",
     "WorkerSettings",
     "load",

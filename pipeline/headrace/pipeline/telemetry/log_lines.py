@@ -9,7 +9,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _FIRST: Final = (
     *("timestamp", "level", "event", "logger", "role"),
-    *("job", "attempt", "lane", "partition", "offset", "trace"),
+    *("job", "attempt", "lane", "partition", "offset", "trace", "span"),
 )
 """The order of the fields that a reader looks for; the others follow as they came."""
 _SECRET_NAME: Final = re.compile(

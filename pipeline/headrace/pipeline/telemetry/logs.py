@@ -28,7 +28,9 @@ _SILENT: Final = (
 )
 
 
-def configure(settings: LogSettings, *, role: str, **bound: Any) -> None:
+def configure(
+    settings: LogSettings, *, role: str, more: Sequence[Processor] = (), **bound: Any
+) -> None:
     """Send this process's log lines where the settings say. May be called again.
 
     Call it before the user's pipeline is imported (a later `logging.basicConfig` then does
@@ -37,13 +39,14 @@ def configure(settings: LogSettings, *, role: str, **bound: Any) -> None:
     Args:
         settings: Level, form and places.
         role: What the process is (worker, scheduler …): on each line, and in the file's name.
+        more: Further processors, such as one that adds the ids of a span.
         bound: Further fields for each line, such as `process=2`.
 
     Raises:
         SettingsError: The log file cannot be written.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared = _shared_processors({"role": role, **bound})
+    shared = _shared_processors({"role": role, **bound}, more)
     root = logging.getLogger()
     _remove_ours(root)  # first, since an open log file is locked against a second opening
     for handler in _handlers(settings, role, shared):
@@ -62,7 +65,7 @@ def get_logger(name: str, **bound: Any) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger(name).bind(**bound))
 
 
-def _shared_processors(fixed: dict[str, Any]) -> list[Processor]:
+def _shared_processors(fixed: dict[str, Any], more: Sequence[Processor]) -> list[Processor]:
     def add_fixed(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
         for name, value in fixed.items():
             line.setdefault(name, value)
@@ -71,6 +74,7 @@ def _shared_processors(fixed: dict[str, Any]) -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         add_fixed,
+        *more,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),

@@ -13,7 +13,8 @@ from headrace.pipeline.errors import KafkaUnavailableError
 from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka import make_producer
 from headrace.pipeline.kafka_faults import explain, kafka_error
-from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings, TraceSettings, load
+from headrace.pipeline.tracing import Operation, traces_of
 from headrace.processors.reader import TopicReader
 from headrace.processors.repair.replay_check import Cause, Refused, missing
 from headrace.processors.repair.replay_errors import ReplayError
@@ -59,6 +60,7 @@ class LaneWriter:
     def __init__(self, kafka: KafkaSettings, partitions: Mapping[str, int]) -> None:
         self._kafka = kafka
         self._partitions = partitions
+        self._traces = traces_of(load(TraceSettings))
         self._producer: Producer = make_producer(
             kafka,
             load(ProducerSettings, producer_delivery_timeout=DELIVERY),
@@ -71,6 +73,13 @@ class LaneWriter:
 
     def write(self, letter: Outgoing) -> None:
         """Send one letter; `settle` tells whether it arrived."""
+        size = len(letter.payload or b"")
+        span = self._traces.sending(Operation.REPLAY, letter.lane, letter.headers, size)
+        self._write(letter)
+        if span is not None:  # only failures are answered, so it ends with being sent
+            span.stored()
+
+    def _write(self, letter: Outgoing) -> None:
         while True:
             try:
                 self._produce(letter)

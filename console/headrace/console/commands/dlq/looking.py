@@ -201,9 +201,15 @@ def _facts(letter: "DeadLetter", at: int) -> tuple[tuple[str, object], ...]:
         ("key", letter.key),
         ("worker", letter.worker),
         ("trace", letter.trace_id),
+        ("submitted in trace", _other(letter.origin_trace_id, letter.trace_id)),
         ("died at", _spelled(letter.origin)),
         ("lies on", _spelled(str(letter.location))),
     )
+
+
+def _other(value: str | None, shown: str | None) -> str | None:
+    """Leave out what was shown already."""
+    return None if value == shown else value
 
 
 def _state(letter: "DeadLetter", at: int) -> str:

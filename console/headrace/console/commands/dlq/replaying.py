@@ -132,6 +132,7 @@ def begin(
     Exit code 0 when every letter was looked at, 1 when none matches or none could be replayed (with
     --json, none matching is 0), 130 when it was interrupted.
     """
+    from headrace.console.tracing import traced
     from headrace.processors.repair.replay_definition import ReplayOptions
     from headrace.processors.repair.replays import Replays
 
@@ -144,8 +145,9 @@ def begin(
     )
     if resume is not None:
         _refuse_other_options(options, dry_run=dry_run, name=name, why=why)
-    with views.progress() as progress:
-        replays = Replays(load(reference, app_dir), views.kafka(), progress)
+    pipeline = load(reference, app_dir)
+    with views.progress() as progress, traced(pipeline, "replay"):
+        replays = Replays(pipeline, views.kafka(), progress)
         if dry_run:
             _try_dry(replays, options, json=json)
             return
