@@ -126,24 +126,14 @@ class OwnCluster:
             time.sleep(0.02)
 
     def restart(self) -> None:
-        """Start it on the same data and ports, and let nobody in before it has loaded its groups.
-
-        A broker that was killed takes requests before it has learnt that it lost its leaderships,
-        and a group that is used in that moment may be begun anew beside the one in its log: the
-        coordinator's next load fails for good ("Cannot set the epoch of …"; seen on Kafka 4.3.1).
+        """Start it on the same data and ports, and wait until it has loaded its groups.
 
         Raises:
             BrokerError: It cannot be started.
             ClusterError: It does not load its groups.
         """
-        for proxy in self._proxies:
-            proxy.cut()
-        try:
-            self._address = broker.start(self._options)
-            await_groups(self.kafka)
-        finally:
-            for proxy in self._proxies:
-                proxy.heal()
+        self._address = broker.start(self._options)
+        await_groups(self.kafka)
 
     def session_timeout(self) -> timedelta:
         """Six seconds."""

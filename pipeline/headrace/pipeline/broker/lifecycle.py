@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from headrace.pipeline.broker import (
     startup,
     state,
 )
+from headrace.pipeline.broker.configuration import Ports
 from headrace.pipeline.broker.errors import (
     AlreadyRunningError,
     BrokerError,
@@ -162,36 +164,63 @@ def _found(options: BrokerOptions, place: Layout, known: State) -> BrokerAddress
         )
     if known.phase is Phase.STARTING:  # whoever started it died before it served
         _await(options, place, known)
+        options.progress(f"Kafka {known.version} is ready on {known.bootstrap}")
     return _address(place, known, started=False)
 
 
 def _started(options: BrokerOptions, place: Layout, last: State | None) -> BrokerAddress:
     pinned = pins.load()
     _check_version(place, pinned.kafka)
-    if last is not None and last.phase is not Phase.STOPPED:
-        options.progress("The broker was not stopped cleanly; Kafka will check its data")
     found = java.find()
     begin = startup.Startup(options, place, found, jars.classpath(pinned, options.progress))
+    crashed = last is not None and last.phase is not Phase.STOPPED
+    if crashed:
+        options.progress("The broker was not stopped cleanly: Kafka checks its data first")
+        _recovered(begin, pinned.kafka, last)
     for attempt in range(1, _PORT_TRIES + 1):
         try:
-            return _begun(begin, pinned.kafka, last)
+            return _begun(begin, pinned.kafka, last, "recovery" if crashed else "previous")
         except PortInUseError:
             if options.port is not None or attempt == _PORT_TRIES:
                 raise  # a free port taken between our look and Kafka's is worth another look
     raise AssertionError  # pragma: no cover  (the loop returns or raises)
 
 
-def _begun(begin: startup.Startup, version: str, last: State | None) -> BrokerAddress:
+def _recovered(begin: startup.Startup, version: str, last: State | None) -> None:
+    """Start Kafka where no client finds it, and stop it cleanly.
+
+    A broker that was killed takes up the leaderships that it had, loses them as soon as its
+    controller has understood, and gets them again. A coordinator of groups that is loading just then
+    may keep a part of what its log says, and goes on with that: groups with members that are long
+    gone, partitions that nobody gets (seen on Kafka 4.3.1). After a clean stop it loads once.
+    """
+    hidden = replace(begin.options, port=None, proxied=(), progress=silent)
+    alone = replace(begin, options=hidden)
+    ports = startup.choose_ports(startup.free_port(()), last.ports if last else None)
+    known = _spawned(alone, version, ports, "previous")
+    _await(alone.options, begin.layout, known, then=Phase.STARTING)
+    process.end(known.process, STOP_TIMEOUT)
+    state.write(begin.layout.state, replace(last or known, phase=Phase.STOPPED))
+
+
+def _begun(begin: startup.Startup, version: str, last: State | None, earlier: str) -> BrokerAddress:
     options, place = begin.options, begin.layout
     ports = startup.choose_ports(options.port, last.ports if last else None)
     if not startup.is_free(ports.client):
         raise PortInUseError(ports.client)
+    options.progress(f"Starting Kafka {version} on {state.bootstrap_of(ports)}")
+    known = _spawned(begin, version, ports, earlier)
+    _await(options, place, known)
+    options.progress(f"Kafka {known.version} is ready on {known.bootstrap}")
+    return _address(place, known, started=True)
+
+
+def _spawned(begin: startup.Startup, version: str, ports: Ports, earlier: str) -> State:
     begin.write_settings(ports)
     cluster_id = begin.cluster_id()
-    place.version.write_text(f"{version}\n", "utf-8")
-    options.progress(f"Starting Kafka {version} on {state.bootstrap_of(ports)}")
-    began = begin.spawn()
-    known = State(
+    begin.layout.version.write_text(f"{version}\n", "utf-8")
+    began = begin.spawn(earlier)
+    return State(
         phase=Phase.STARTING,
         port=ports.client,
         controller_port=ports.controller,
@@ -203,11 +232,11 @@ def _begun(begin: startup.Startup, version: str, last: State | None) -> BrokerAd
         started_at=time.time(),
         bootstrap=state.bootstrap_of(ports),
     )
-    _await(options, place, known)
-    return _address(place, known, started=True)
 
 
-def _await(options: BrokerOptions, place: Layout, known: State) -> None:
+def _await(
+    options: BrokerOptions, place: Layout, known: State, then: Phase = Phase.RUNNING
+) -> None:
     wait = startup.Waiting(
         known.process, known.ports, known.cluster_id, place, options.start_timeout
     )
@@ -218,8 +247,7 @@ def _await(options: BrokerOptions, place: Layout, known: State) -> None:
         process.end(known.process, _FORGET_TIMEOUT)
         state.write(place.state, known.at(Phase.STOPPED))
         raise
-    state.write(place.state, known.at(Phase.RUNNING))
-    options.progress(f"Kafka {known.version} is ready on {known.bootstrap}")
+    state.write(place.state, known.at(then))
 
 
 def _address(place: Layout, known: State, *, started: bool) -> BrokerAddress:

@@ -80,10 +80,10 @@ class Startup:
             )
         return cluster_id
 
-    def spawn(self) -> process.ProcessId:
-        """Begin the broker's process. Its earlier log is kept beside the new one."""
+    def spawn(self, earlier: str = "previous") -> process.ProcessId:
+        """Begin the broker's process. Its earlier log is kept beside the new one, under this name."""
         if self.layout.log.exists():
-            self.layout.log.replace(self.layout.log.with_suffix(".previous.log"))
+            self.layout.log.replace(self.layout.log.with_suffix(f".{earlier}.log"))
         command = self._command(_MAIN, str(self.layout.properties))
         return process.spawn(command, self.layout.home, self.layout.console)
 
