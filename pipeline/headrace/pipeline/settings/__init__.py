@@ -23,6 +23,7 @@ from headrace.pipeline.settings.kafka import (
     TopicSettings,
 )
 from headrace.pipeline.settings.operating import HttpSettings, LogFormat, LogSettings
+from headrace.pipeline.settings.statistics import StatisticsSettings
 from headrace.pipeline.settings.traces import TraceSettings
 from headrace.pipeline.settings.worker import SchedulerSettings, WorkerMode, WorkerSettings
 
@@ -32,6 +33,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     ProducerSettings,
     WorkerSettings,
     SchedulerSettings,
+    StatisticsSettings,
     HttpSettings,
     LogSettings,
     TraceSettings,
@@ -74,6 +76,7 @@ __all__ = [
     "Protocol",
     "SchedulerSettings",
     "Settings",
+    "StatisticsSettings",
     "TopicSettings",
     "TraceSettings",
     "WorkerMode",
