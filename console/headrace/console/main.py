@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "stats": ("stats:stats", _JOBS),
     "retry": ("retry:app", _JOBS),
     "schedules": ("schedules:app", _JOBS),
+    "claims": ("claims:app", _SET_UP),
     "topics": ("topics:app", _SET_UP),
     "schemas": ("schemas:app", _SET_UP),
     "kafka": ("kafka:app", _SET_UP),

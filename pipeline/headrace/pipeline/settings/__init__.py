@@ -16,6 +16,7 @@ from headrace.pipeline.settings.base import (
     load,
     variable,
 )
+from headrace.pipeline.settings.claims import ClaimSettings
 from headrace.pipeline.settings.kafka import (
     KafkaSettings,
     ProducerSettings,
@@ -34,6 +35,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     WorkerSettings,
     SchedulerSettings,
     StatisticsSettings,
+    ClaimSettings,
     HttpSettings,
     LogSettings,
     TraceSettings,
@@ -67,6 +69,7 @@ def _meant(name: str, known: set[str]) -> str:
 __all__ = [
     "ALL_SETTINGS",
     "PREFIX",
+    "ClaimSettings",
     "CommaList",
     "HttpSettings",
     "KafkaSettings",
