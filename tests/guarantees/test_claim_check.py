@@ -5,17 +5,17 @@ replay loses the way to them; a store that is away for a while costs jobs; one t
 blocks a partition; a record leads a worker to other files.
 """
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.queues import Lane
 from headrace.pipeline.settings import ClaimSettings, load
-from headrace.pipeline.topics import Role
 from headrace.processors.job_history import JobHistory
-from headrace.processors.repair.replay_record import Attempts, outgoing
-from headrace.processors.sightings import sight
+from headrace.processors.repair.letter_filter import LetterFilter
+from headrace.processors.repair.replay_definition import ReplayOptions
+from headrace.processors.repair.replays import Replays
 from headrace.producers import (
     JobFailedError,
     PayloadTooLargeError,
@@ -104,11 +104,15 @@ def test_a_claim_that_is_gone_is_a_dead_letter_that_says_so_and_runs_once_it_is_
         receipt.result(PATIENCE)
     [letter] = [m for m in stage.dead() if receipt.job_id in str(m.headers())]
     assert CLAIM in dict(letter.headers() or ())
+    replays = Replays(stage.pipeline, stage.kafka)
+    options = ReplayOptions(wanted=LetterFilter(ids=(receipt.job_id,)))
+    assert [each.cause for each in replays.dry_run(options).refused] == ["claim-lost"]
     aside.rename(claimed)
-    lane = Lane(stage.pipeline.name, "default", "normal")
-    again = outgoing(sight(letter, Role.DEAD_LETTERS), lane, "by-hand", Attempts.FRESH)
-    stage.send("default.normal", again.payload, again.key, again.headers)
+    definition = replays.define(options, name=receipt.job_id, by="ada")
+    assert definition is not None
+    assert replays.begin(definition, threading.Event()).progress.replayed == 1
     wait_until("it succeeds", lambda: stage.state(receipt.job_id) == "succeeded")
+    assert receipt.result(PATIENCE) == len(LARGE)
 
 
 def test_a_store_that_is_away_makes_its_jobs_wait_and_costs_none(
