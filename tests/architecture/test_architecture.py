@@ -89,6 +89,7 @@ def test_every_portion_has_its_place_in_the_layers() -> None:
         ("headrace.consumers.worker", IDLE),
         ("headrace.consumers.scheduler", IDLE),
         ("headrace.testing", IDLE),
+        ("headrace.processors.statistics.reading", IDLE),
     ],
 )
 def test_importing_a_portion_does_not_pull_in_what_only_others_need(

@@ -52,7 +52,7 @@ def test_the_last_word_is_there_at_the_end_unless_it_was_passed_on(record: JobRe
     assert told(desk, record, 1.0) == [HALF]
     desk.tell(record, DONE)
     assert desk.last(record) == DONE
-    assert not desk
+    assert not desk.told
 
 
 def test_a_result_in_the_queue_still_takes_the_last_word_along(record: JobRecord) -> None:
@@ -69,7 +69,7 @@ def test_what_a_lost_thread_goes_on_telling_is_neither_passed_on_nor_kept(
     desk.tell(record, HALF)
     for look in range(3):
         assert desk.due([], float(look)) == []
-    assert not desk
+    assert not desk.told
 
 
 def test_a_second_try_at_the_same_place_is_not_taken_for_the_first(record: JobRecord) -> None:

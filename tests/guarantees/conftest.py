@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.support.jobs import Journal
 from tests.support.stage import Stage
 
 
-def new_stage(kafka: str, folder: Path, **how: object) -> Stage:
+def new_stage(kafka: str, folder: Path, **how: Any) -> Stage:
     return Stage.build(f"t{uuid.uuid4().hex[:8]}", kafka, folder, **how)
 
 

@@ -76,15 +76,21 @@ class Stage:
 
     @classmethod
     def build(
-        cls, name: str, bootstrap: str, folder: Path, module: Any = jobs, **how: Any
+        cls,
+        name: str,
+        bootstrap: str,
+        folder: Path,
+        module: Any = jobs,
+        topics: TopicSettings = SMALL,
+        **how: Any,
     ) -> "Stage":
         settings = load(KafkaSettings, bootstrap_servers=bootstrap)
         stage = cls(module.make(name, **how), settings, folder, module=module)
-        stage.apply()
+        stage.apply(topics)
         return stage
 
-    def apply(self) -> None:
-        report = apply_plan(plan_topics(self.pipeline, self.kafka, SMALL), self.kafka)
+    def apply(self, topics: TopicSettings = SMALL) -> None:
+        report = apply_plan(plan_topics(self.pipeline, self.kafka, topics), self.kafka)
         assert report.ok, report.summary
 
     def submit(self, name: str, /, options: Mapping[str, Any] | None = None, **given: Any) -> str:
@@ -143,8 +149,9 @@ class Stage:
     @contextmanager
     def process(self, *arguments: str, **environment: str) -> Iterator["RunningProcess"]:
         """`headrace …` as a process of its own; killed at the end if it still runs."""
-        log = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "headrace", arguments[0]]
+        words = arguments[0].split()
+        log = self.folder / f"{words[-1]}-{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "headrace", *words]
         command += [self.module.reference(self.pipeline.name), *arguments[1:]]
         with log.open("wb") as file:
             started = subprocess.Popen(

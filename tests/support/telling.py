@@ -22,6 +22,7 @@ class Report:
     words: dict[str, int]
 
 
+SOON = timedelta(milliseconds=300)
 REPORT = Report(3, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), {"tea": 2})
 
 

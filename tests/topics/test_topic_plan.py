@@ -122,7 +122,8 @@ def test_every_topic_of_the_topology_is_wanted_once() -> None:
             "shop.mail.dedup",
             *(f"shop.delay.{tier}" for tier in tiers),
             *(f"shop.{name}" for name in ("events", "control", "schedules", "schemas", "workers")),
-            *(f"shop.{name}" for name in ("letters", "audit")),
+            *(f"shop.{name}" for name in ("letters", "audit", "stats")),
+            "shop.statistics-rows-changelog",
         ]
     )
 

@@ -27,12 +27,19 @@ from headrace.consumers.outcomes import (
 )
 from headrace.consumers.progress_pipe import ChildProgress
 from headrace.consumers.running import Call, Runner
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.context import JobContext
 from headrace.pipeline.job import Job
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.loading import load_pipeline
 from headrace.pipeline.pipeline import Pipeline
-from headrace.pipeline.settings import KafkaSettings, LogSettings, TraceSettings, load
+from headrace.pipeline.settings import (
+    ClaimSettings,
+    KafkaSettings,
+    LogSettings,
+    TraceSettings,
+    load,
+)
 from headrace.pipeline.telemetry import logs
 from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.pipeline.tracing import Traces, export_spans, log_processors, traces_of
@@ -52,6 +59,7 @@ class ChildSetup:
     max_result_bytes: int
     parent: int
     """The worker's pid: a child whose worker is gone ends itself."""
+    claims: ClaimSettings = field(default_factory=lambda: load(ClaimSettings))
     progress: Connection | None = None
     """Where it tells of its job's progress."""
     tracing: TraceSettings = field(default_factory=lambda: load(TraceSettings))
@@ -61,10 +69,15 @@ class LazySubmitter:
     """Publishes child jobs through a producer that is made when first needed."""
 
     def __init__(
-        self, pipeline: Pipeline, kafka: KafkaSettings, traces: Traces | None = None
+        self,
+        pipeline: Pipeline,
+        kafka: KafkaSettings,
+        claims: ClaimSettings,
+        traces: Traces | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._kafka = kafka
+        self._claims = claims
         self._traces = traces
         self.metrics: Metrics | None = None
         self._producer: Producer | None = None
@@ -75,7 +88,11 @@ class LazySubmitter:
         with self._lock:
             if self._producer is None:
                 self._producer = Producer(
-                    self._pipeline, kafka=self._kafka, metrics=self.metrics, traces=self._traces
+                    self._pipeline,
+                    kafka=self._kafka,
+                    metrics=self.metrics,
+                    traces=self._traces,
+                    claims=self._claims,
                 )
         return self._producer.submit(job, **options)
 
@@ -100,7 +117,7 @@ class _Child:
         self._stack = AsyncExitStack()
         self._end_spans = export_spans(setup.tracing, f"{pipeline.name}-worker")
         traces = traces_of(setup.tracing)
-        self._submitter = LazySubmitter(pipeline, setup.kafka, traces)
+        self._submitter = LazySubmitter(pipeline, setup.kafka, setup.claims, traces)
         self.progress = ChildProgress(setup.progress)
         state = self._loop.run_until_complete(enter_lifespan(pipeline, self._stack))
         schemas = known_schemas(pipeline, setup.kafka)
@@ -108,6 +125,7 @@ class _Child:
             pipeline,
             schemas,
             setup.max_result_bytes,
+            ClaimStore(setup.claims, pipeline.name),
             state=state,
             submitter=self._submitter,
             traces=traces,

@@ -258,7 +258,7 @@ class LaneThread:
             record, attempted = self._results.popleft()
             self._announced.discard((record.partition, record.offset))
             self.dispatch.ended(record)
-            if self.progress:
+            if self.progress.told:
                 self._tell_last_progress(record, attempted)
             judged = self._dropping.judged(record, attempted)
             settled = execution.settle(record, judged, self.rules)
@@ -302,7 +302,7 @@ class LaneThread:
             return
         self._next_announcement = now + _ANNOUNCE_AFTER / 2000
         running, at = self.dispatch.running(), now_ms()
-        if self.progress and not self._recorder.congested:
+        if self.progress.told and not self._recorder.congested:
             for record, started, progress in self.progress.due(running, now):
                 self._announced.add((record.partition, record.offset))
                 told = execution.announce_progress(record, self.rules, started, progress, at)

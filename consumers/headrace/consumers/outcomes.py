@@ -49,9 +49,13 @@ def _encodable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The handler returned; `result` is its return value as framed Avro, if it declares one."""
+    """The handler returned; `result` is its return value as framed Avro, if it declares one.
+
+    Of one that is too large, `claim` says where it is stored.
+    """
 
     result: bytes | None = None
+    claim: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,7 @@ class Finish:
     state: JobState
     result: bytes | None = None
     why: str | None = None
+    claim: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

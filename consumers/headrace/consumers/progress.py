@@ -34,22 +34,20 @@ class ProgressDesk:
     """
 
     def __init__(self) -> None:
-        self._told: dict[int, _Told] = {}
-        """By the identity of the record, which lives in the entry: a place may be run again."""
-
-    def __bool__(self) -> bool:
-        return bool(self._told)
+        self.told: dict[int, _Told] = {}
+        """By the identity of the record, which lives in the entry: a place may be run again. Empty
+        when no job tells anything, which costs the lane's thread a look."""
 
     def tell(self, record: JobRecord, progress: Progress) -> None:
         """Note what a job tells of itself. From any thread; never blocks."""
-        told = self._told.get(id(record))
+        told = self.told.get(id(record))
         if told is None:
-            told = self._told.setdefault(id(record), _Told(record, progress))
+            told = self.told.setdefault(id(record), _Told(record, progress))
         told.latest = progress
 
     def last(self, record: JobRecord) -> Progress | None:
         """Take the last word of a job that has ended; None if that was passed on, or there is none."""
-        told = self._told.pop(id(record), None)
+        told = self.told.pop(id(record), None)
         return None if told is None else told.news
 
     def due(
@@ -66,7 +64,7 @@ class ProgressDesk:
         """
         starts = {id(record): started for record, started in running}
         found: list[tuple[JobRecord, int, Progress]] = []
-        for key, told in list(self._told.items()):
+        for key, told in list(self.told.items()):
             if key not in starts:
                 self._miss(key, told)
                 continue
@@ -81,4 +79,4 @@ class ProgressDesk:
         """Forget a job that has ended, such as one whose thread goes on after its time was over."""
         told.missed += 1
         if told.missed >= _GONE:
-            self._told.pop(key, None)
+            self.told.pop(key, None)

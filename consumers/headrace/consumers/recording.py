@@ -26,7 +26,7 @@ from headrace.consumers.owned import Place
 from headrace.consumers.partitions import Partitions, committed_offsets
 from headrace.consumers.records import Assignment
 from headrace.consumers.settled import HandOver, Settled
-from headrace.consumers.transition_log import TransitionLog, bounded
+from headrace.consumers.transition_log import TransitionLog, keyed
 from headrace.pipeline.tracing import NO_TRACES, Traces
 
 _LOG = structlog.get_logger("headrace.recording")
@@ -219,7 +219,7 @@ class Recorder:
         if self.transitions is not None:
             told = [settled.transition for settled in chosen if settled.transition is not None]
             records += [
-                HandOver("transition", self._events, None, payload, []) for payload in bounded(told)
+                HandOver("transition", self._events, key, value, []) for key, value in keyed(told)
             ]
         positions = [owned.position(commit) for owned, commit in commits]
         result = self._handovers.hand_over(records, positions, self._membership)

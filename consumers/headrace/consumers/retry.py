@@ -58,8 +58,8 @@ def decide(  # noqa: PLR0911, PLR0912 - one return for each outcome of the close
     """
     outcome = attempted.outcome
     match outcome:
-        case Succeeded(result):
-            return Finish(JobState.SUCCEEDED, result)
+        case Succeeded(result, claim):
+            return Finish(JobState.SUCCEEDED, result, claim=claim)
         case Failed(error, asked):
             return _again_or_dead(job, policy, error, attempted.ended, chance, asked=asked)
         case RetryAsked(delay, error):

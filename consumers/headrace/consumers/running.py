@@ -24,11 +24,14 @@ from headrace.consumers.outcomes import (
     UnknownToWorker,
     error_info,
 )
+from headrace.pipeline.claims import ClaimStore, claim_in
 from headrace.pipeline.context import JobContext, NoSubmitter, Submitter
+from headrace.pipeline.errors import ClaimsUnavailableError
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.pipeline import Middleware, Pipeline
 from headrace.pipeline.signals import Reject, RetryLater, Snooze
 from headrace.pipeline.tracing import NO_TRACES, Traces
+from headrace.schemas.claims import ClaimLostError
 from headrace.schemas.codec import SchemaLookup
 from headrace.schemas.errors import (
     ArgumentError,
@@ -36,6 +39,7 @@ from headrace.schemas.errors import (
     UndecodableError,
     UnknownSchemaError,
 )
+from headrace.schemas.headers import CLAIM
 from headrace.schemas.trace_context import TraceContext
 
 
@@ -66,7 +70,8 @@ class Runner:
     Attributes:
         pipeline: Where handlers and middleware are found.
         schemas: Where writers' schemas are found.
-        max_result_bytes: A larger return value fails the job.
+        max_result_bytes: A larger return value is stored as a claim, or fails the job.
+        claims: Where arguments and results are stored that are too large for Kafka.
         state: What the lifespan yielded.
         submitter: Publishes child jobs.
         traces: Puts handlers into the spans of their attempts.
@@ -75,9 +80,16 @@ class Runner:
     pipeline: Pipeline
     schemas: SchemaLookup
     max_result_bytes: int
+    claims: ClaimStore
     state: Any = None
     submitter: Submitter = field(default_factory=NoSubmitter)
     traces: Traces = NO_TRACES
+    bound: int = field(init=False)
+    """Bytes of a result that go into a transition."""
+
+    def __post_init__(self) -> None:
+        most = self.max_result_bytes
+        self.bound = min(most, self.claims.above) if self.claims.given else most
 
     def run(self, call: Call, watch: Callable[[JobContext], None] | None = None) -> Outcome:
         """Run a plain function. Never raises: whatever the handler raises is an outcome."""
@@ -95,7 +107,8 @@ class Runner:
             value = invoke()
             for child in context.submitted if context is not None else ():
                 child.confirm()
-            return self._success(job_type, value)
+            outcome = self._success(job_type, value)
+            return outcome if isinstance(outcome, Succeeded) else self._stored(outcome)
         except BaseException as error:
             return self._failure(call, error)
 
@@ -107,7 +120,10 @@ class Runner:
             return _unowned()
         try:
             job_type = self.pipeline.job_types[call.job_type]
-            prepared = self._arguments(job_type, call)
+            if call.extra and _is_claimed(call):  # fetching must not hold up the loop
+                prepared = await asyncio.to_thread(self._arguments, job_type, call)
+            else:
+                prepared = self._arguments(job_type, call)
             if not isinstance(prepared, dict):
                 return prepared
             context = self._context(job_type, call, watch)
@@ -117,7 +133,10 @@ class Runner:
             value = await invoke()
             for child in context.submitted if context is not None else ():
                 await child
-            return self._success(job_type, value)
+            outcome = self._success(job_type, value)
+            if isinstance(outcome, Succeeded):
+                return outcome
+            return await asyncio.to_thread(self._stored, outcome)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -127,13 +146,18 @@ class Runner:
         self, job_type: JobType[..., ..., Any, Any], call: Call
     ) -> dict[str, Any] | Outcome:
         try:
-            return job_type.arguments.decode(call.payload, self.schemas)
+            payload = self._fetched(call) if call.extra else call.payload
+            return job_type.arguments.decode(payload, self.schemas)
         except UnknownSchemaError as error:
             return UnknownToWorker(error_info(error))
-        except RegistryUnavailableError as error:
+        except (RegistryUnavailableError, ClaimsUnavailableError) as error:
             return Unavailable(error_info(error))
-        except (UndecodableError, ArgumentError) as error:
+        except (UndecodableError, ArgumentError, ClaimLostError) as error:
             return Undecodable(error_info(error))
+
+    def _fetched(self, call: Call) -> bytes:
+        claim = claim_in(call.extra)
+        return call.payload if claim is None else self.claims.get(claim)
 
     def _context(
         self,
@@ -183,18 +207,25 @@ class Runner:
                 call = partial(middleware, call, context)
         return call
 
-    def _success(self, job_type: JobType[..., ..., Any, Any], value: Any) -> Outcome:
+    def _stored(self, result: bytes) -> Outcome:
+        """Store a result that is too large; the attempt fails if that is impossible."""
+        return Succeeded(claim=str(self.claims.put("result", result)))
+
+    def _success(self, job_type: JobType[..., ..., Any, Any], value: Any) -> Succeeded | bytes:
+        """Encode what the handler returned; gives the bytes alone when they are to be stored."""
         if value is None and job_type.returns_nothing:
             return _NOTHING
         _refuse_what_was_not_awaited(job_type.name, value)
         if job_type.result is None:
             return Succeeded()
         result = job_type.result.encode(value)
-        if len(result) > self.max_result_bytes:
+        if len(result) > self.bound:
+            if self.claims.given:
+                return result
             raise ValueError(
                 f"the return value of {job_type.name} is {len(result):,} bytes; at most "
-                f"{self.max_result_bytes:,} are kept (HEADRACE_WORKER_MAX_RESULT_BYTES): return a "
-                "reference to where it is stored"
+                f"{self.bound:,} are kept (HEADRACE_WORKER_MAX_RESULT_BYTES): set "
+                "HEADRACE_CLAIMS_URL to where larger ones are stored, or return a reference"
             )
         return Succeeded(result if value is not None else None)
 
@@ -217,6 +248,10 @@ class Runner:
 
 
 _NOTHING = Succeeded()
+
+
+def _is_claimed(call: Call) -> bool:
+    return any(name == CLAIM for name, _ in call.extra)
 
 
 def _unowned() -> Outcome:

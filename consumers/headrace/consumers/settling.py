@@ -35,12 +35,14 @@ def settled(
     """Put a decision into effect: the transition to publish, and the record to hand over."""
     handover = None
     match decision:
-        case Finish(state, result, why):
+        case Finish(state, result, why, claim):
             transition = transition_of(
                 record.headers, record, state, rules, now, attempted=attempted, result=result
             )
             if why is not None:
                 transition = transition._replace(reason=why)
+            if claim is not None:
+                transition = transition._replace(result_claim=claim)
         case ComeBack():
             transition, handover = _come_back(record, decision, rules, now)
         case Bury(reason, error):

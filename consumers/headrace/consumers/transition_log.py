@@ -83,13 +83,16 @@ class TransitionLog:
             if self._several_lanes:
                 size = self._run_of_one_lane(size)
             batch = [self._pending.popleft() for _ in range(size)]
+            lane = next(each.transition.lane for each in batch if each.transition is not None)
             payload = _encode(batch)
             if len(payload) > MAX_BYTES and size > 1:
                 self._pending.extendleft(reversed(batch))
                 most = size // 2
                 continue
             try:
-                self._producer.produce(self._topic, payload, on_delivery=self._answer(batch))
+                self._producer.produce(
+                    self._topic, payload, lane.encode(), on_delivery=self._answer(batch)
+                )
             except BufferError:
                 self._pending.extendleft(reversed(batch))
                 return
@@ -138,8 +141,17 @@ def bounded(transitions: Sequence[Transition]) -> list[bytes]:
     None of them gives no record; those of several lanes, as a scheduler has them, one for each
     run of one lane, since a record is of one.
     """
+    return [payload for _, payload in keyed(transitions)]
+
+
+def keyed(transitions: Sequence[Transition]) -> list[tuple[bytes, bytes]]:
+    """As `bounded`, each record with its key.
+
+    The key is the lane: what is told of a job comes in one partition then, in the order in which it
+    was stored, and so do the two transitions of a job whose worker died in between.
+    """
     runs = groupby(transitions, key=lambda each: each.lane)
-    return [payload for _, run in runs for payload in _bounded(list(run))]
+    return [(lane.encode(), payload) for lane, run in runs for payload in _bounded(list(run))]
 
 
 def _bounded(transitions: Sequence[Transition]) -> list[bytes]:

@@ -38,6 +38,7 @@ from headrace.consumers.running import Runner
 from headrace.consumers.settled import Rules
 from headrace.consumers.slots import Slots
 from headrace.consumers.transition_log import TransitionLog
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.context import Progress
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.kafka import (
@@ -52,6 +53,7 @@ from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane, Pool
 from headrace.pipeline.retry import Retry
 from headrace.pipeline.settings import (
+    ClaimSettings,
     KafkaSettings,
     ProducerSettings,
     TraceSettings,
@@ -82,6 +84,7 @@ class WorkerOptions:
     kafka: KafkaSettings = field(default_factory=lambda: load(KafkaSettings))
     producing: ProducerSettings = field(default_factory=lambda: load(ProducerSettings))
     settings: WorkerSettings = field(default_factory=lambda: load(WorkerSettings))
+    claims: ClaimSettings = field(default_factory=lambda: load(ClaimSettings))
     tracing: TraceSettings = field(default_factory=lambda: load(TraceSettings))
 
 
@@ -122,11 +125,14 @@ class Worker:
         self._producer = make_producer(self.options.kafka, self.options.producing)
         self._traces = traces_of(self.options.tracing)
         self._attempts = AttemptTraces(self._traces, self.name) if self._traces.spans else None
-        self.submitter = LazySubmitter(pipeline, self.options.kafka, self._traces)
+        self.submitter = LazySubmitter(
+            pipeline, self.options.kafka, self.options.claims, self._traces
+        )
         self._runner = Runner(
             pipeline,
             known_schemas(pipeline, self.options.kafka),
             self.options.settings.worker_max_result_bytes,
+            ClaimStore(self.options.claims, pipeline.name),
             submitter=self.submitter,
             traces=self._traces,
         )
@@ -206,6 +212,7 @@ class Worker:
             self.options.kafka,
             self.options.settings.worker_max_result_bytes,
             os.getpid(),
+            self.options.claims,
             tracing=self.options.tracing,
         )
 

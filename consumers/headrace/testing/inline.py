@@ -8,11 +8,13 @@ from typing import Any, Final, TypeVar, cast
 
 from headrace.consumers.lifespans import enter_lifespan
 from headrace.consumers.running import Runner
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.context import JobContext, Progress, Submitter
 from headrace.pipeline.errors import DeclarationError
 from headrace.pipeline.job import Job
 from headrace.pipeline.job_types import JobType
 from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.settings import ClaimSettings
 from headrace.schemas.errors import UnknownSchemaError
 from headrace.schemas.ids import new_job_id
 from headrace.schemas.parsed import ParsedSchema
@@ -115,7 +117,10 @@ async def run_inline_async(
     async with AsyncExitStack() as stack:
         entered = await enter_lifespan(pipeline, stack) if state is _ENTER else state
         context.state = entered
-        call = Runner(pipeline, _NoSchemas(), 0).invocation(job_type, context, _travelled(job))
+        no_claims = ClaimStore(ClaimSettings(claims_url=None), pipeline.name)
+        call = Runner(pipeline, _NoSchemas(), 0, no_claims).invocation(
+            job_type, context, _travelled(job)
+        )
         value = await call() if job_type.is_async else call()
     return cast("_R", _result(job_type, value))
 

@@ -12,14 +12,22 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from headrace.consumers.scheduler import Scheduler, SchedulerOptions
 from headrace.consumers.worker import Worker, WorkerOptions
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.errors import TopicError
 from headrace.pipeline.kafka import make_reader
 from headrace.pipeline.kafka_faults import is_passing, kafka_error
 from headrace.pipeline.known_schemas import KnownSchemas, known_schemas
 from headrace.pipeline.pipeline import Pipeline
-from headrace.pipeline.settings import KafkaSettings, TopicSettings, WorkerSettings, load
+from headrace.pipeline.settings import (
+    ClaimSettings,
+    KafkaSettings,
+    TopicSettings,
+    WorkerSettings,
+    load,
+)
 from headrace.pipeline.topics import apply_plan, plan_topics
 from headrace.producers import Producer, Receipt
+from headrace.schemas.claims import Claim
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import Transition, decode_batch
 
@@ -223,9 +231,12 @@ def _end(reader: Consumer, topic: str, number: int, deadline: float) -> TopicPar
 
 
 def _ended(transition: Transition, pipeline: Pipeline, schemas: KnownSchemas) -> Ended:
-    result = None
-    if transition.result is not None:
+    result, payload = None, transition.result
+    if transition.result_claim is not None:
+        store = ClaimStore(load(ClaimSettings), pipeline.name)
+        payload = store.get(Claim.read(transition.result_claim))
+    if payload is not None:
         codec = pipeline.job_type(transition.job_type).result
-        result = None if codec is None else codec.decode(transition.result, schemas)
+        result = None if codec is None else codec.decode(payload, schemas)
     error = transition.error_type and f"{transition.error_type}: {transition.error_message}"
     return Ended(JobState(transition.state), transition.attempt, result, transition.reason, error)

@@ -8,6 +8,7 @@ HeadraceError
 ├── TopicError            topics are missing or differ from the declaration
 │   └── RightsError       Kafka knows who asks, and that they may not
 ├── KafkaUnavailableError Kafka gave no answer in time; trying again may help
+├── ClaimsUnavailableError the store of what is too large for Kafka gave no answer
 └── LostOffsetError       a consumer group has no usable offset and must not guess
 """
 
@@ -40,6 +41,10 @@ class RightsError(TopicError):
 
 class KafkaUnavailableError(HeadraceError):
     """Kafka gave no answer in time. The same call may succeed later."""
+
+
+class ClaimsUnavailableError(HeadraceError):
+    """The store of what is too large for Kafka gave no answer. The same call may succeed later."""
 
 
 class LostOffsetError(HeadraceError):

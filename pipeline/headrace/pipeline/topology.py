@@ -108,6 +108,21 @@ class Topology:
         return f"{self.pipeline}.letters"
 
     @property
+    def stats(self) -> str:
+        """Compacted: the statistics that were published last."""
+        return f"{self.pipeline}.stats"
+
+    @property
+    def statistics_group(self) -> str:
+        """The consumer group, and Faust's app, that counts the statistics."""
+        return f"{self.pipeline}.statistics"
+
+    @property
+    def statistics_rows(self) -> str:
+        """Compacted: what the statistics have counted, as Faust stores a table named `rows`."""
+        return f"{self.statistics_group}-rows-changelog"
+
+    @property
     def audit(self) -> str:
         """Who changed what by hand, when and why."""
         return f"{self.pipeline}.audit"

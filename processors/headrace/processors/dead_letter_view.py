@@ -105,7 +105,8 @@ class DeadLetters:
 
     def arguments(self, letter: DeadLetter) -> Payload:
         """Decode what the job was submitted with, by its writer's schema, or dump it."""
-        return PayloadReader(self._pipeline, self._kafka).written(letter.job_type, letter.payload)
+        reader = PayloadReader(self._pipeline, self._kafka)
+        return reader.written(letter.job_type, letter.payload, letter.record.headers)
 
     def _letters(self, spans: Iterable[LogSpan], take: Take) -> Iterator[DeadLetter]:
         with TopicReader(self._kafka, self._progress, **_PREFETCH) as reader:

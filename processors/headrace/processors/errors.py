@@ -4,6 +4,7 @@ HeadraceError
 ├── TooManyError    more jobs at a time than can be
 ├── NotFoundError   nothing that Kafka keeps tells of a job, or no dead letter is one's
 ├── ScheduleError   a schedule cannot be changed, or fired, in this way
+├── StreamError     a stream of records cannot be made, or broke off
 ├── EditError       a dead letter's arguments cannot be changed so
 ├── ImportLineError a line of an export is broken
 └── StoreError      the query store cannot be used
@@ -24,6 +25,10 @@ class TooManyError(HeadraceError):
 
 class ScheduleError(HeadraceError):
     """A schedule cannot be changed, or fired, in this way; says what can be done instead."""
+
+
+class StreamError(HeadraceError):
+    """A stream of records cannot be made, or broke off; says which, and why."""
 
 
 class EditError(HeadraceError):

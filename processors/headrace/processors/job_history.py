@@ -168,13 +168,17 @@ def _place(last: Transition | Sighting) -> Location | None:
 def _arguments(
     payloads: PayloadReader, summary: JobSummary, record: Sighting | None
 ) -> Payload | None:
-    return None if record is None else payloads.arguments(summary.job_type, record.payload)
+    if record is None:
+        return None
+    return payloads.arguments(summary.job_type, record.payload, record.raw.items())
 
 
 def _result(payloads: PayloadReader, last: Transition | Sighting) -> Payload | None:
-    if isinstance(last, Sighting) or last.state != JobState.SUCCEEDED or last.result is None:
+    if isinstance(last, Sighting) or last.state != JobState.SUCCEEDED:
         return None
-    return payloads.result(last.job_type, last.result)
+    if last.result is None and last.result_claim is None:
+        return None
+    return payloads.result(last.job_type, last.result, last.result_claim)
 
 
 def _oldest(reader: TopicReader, snapshot: Snapshot) -> int | None:

@@ -119,7 +119,7 @@ class JobView:
 def transition_json(each: Transition) -> dict[str, object]:
     """Keys: `state`, `time` (twice), `attempt`, `step`, `generation`, `worker`, `lane`,
     `partition`, `offset`, `started`, `ended`, `due` (twice each), `duration_ms`, `reason`,
-    `error_type`, `error_message`."""  # noqa: D205, D209
+    `error_type`, `error_message`, `progress` (from 0 to 1), `progress_text`."""  # noqa: D205, D209
     return {
         "state": each.state,
         **both_times("time", each.time),
@@ -137,6 +137,8 @@ def transition_json(each: Transition) -> dict[str, object]:
         "reason": each.reason,
         "error_type": each.error_type,
         "error_message": each.error_message,
+        "progress": each.progress,
+        "progress_text": each.progress_text,
     }
 
 

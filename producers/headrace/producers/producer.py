@@ -1,6 +1,7 @@
 """The producer: checks a job, encodes it, and hands it to Kafka with everything that counts set."""
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Any, Self, TypeVar, cast, overload
 
 from confluent_kafka import KafkaException, Message
 
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.job import Job
 from headrace.pipeline.kafka import make_producer
@@ -17,7 +19,13 @@ from headrace.pipeline.orders import supersede_record
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.schedules.schedule import Schedule
-from headrace.pipeline.settings import KafkaSettings, ProducerSettings, TraceSettings, load
+from headrace.pipeline.settings import (
+    ClaimSettings,
+    KafkaSettings,
+    ProducerSettings,
+    TraceSettings,
+    load,
+)
 from headrace.pipeline.telemetry.metric_list import Metric
 from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.pipeline.topology import tier_for
@@ -49,6 +57,7 @@ class Producer:
         kafka: Where Kafka is; from the environment when not given.
         settings: How to publish; from the environment when not given.
         on_error: Told of every job that could not be delivered, in the background thread.
+        claims: Where arguments are stored that are too large; from the environment when not given.
         metrics: Where submissions are counted; `Metrics(prometheus_client.REGISTRY, role="…")`
             shows them beside a service's own.
         traces: Who is told of submissions; as HEADRACE_TRACES says when not given.
@@ -65,12 +74,15 @@ class Producer:
         settings: ProducerSettings | None = None,
         on_error: Callable[[DeliveryError], None] | None = None,
         metrics: Metrics | None = None,
+        claims: ClaimSettings | None = None,
         traces: Traces | None = None,
     ) -> None:
         self.pipeline = pipeline
         kafka = kafka or load(KafkaSettings)
         self._settings = settings or load(ProducerSettings)
-        self._results = Results(pipeline, kafka)
+        self._claims = ClaimStore(claims or load(ClaimSettings), pipeline.name)
+        self._claimed_above = self._claims.above if self._claims.given else sys.maxsize
+        self._results = Results(pipeline, kafka, self._claims)
         self._answers = Answers(on_error, self._results)
         self._client = make_producer(kafka, self._settings)
         self._superseding = Superseding(self._client)
@@ -157,7 +169,8 @@ class Producer:
             ArgumentError: An argument is missing, unknown or of a wrong type.
             UnknownJobTypeError: No such job type is declared or published.
             SubmitError: An option is wrong, or the local queue stayed full.
-            PayloadTooLargeError: The record would not fit the lane.
+            PayloadTooLargeError: The record would not fit the lane, and HEADRACE_CLAIMS_URL is not set.
+            ClaimsUnavailableError: The store of large arguments did not take them.
             TopicError: A topic is missing.
         """
         options = SubmitOptions(
@@ -309,6 +322,10 @@ class Producer:
                 "nothing was sent"
             ) from error
         self._preparation.ensure(lane, job)
+        if len(payload) > self._claimed_above:
+            claim = self._claims.put("arguments", payload)
+            record_headers.append((headers.CLAIM, str(claim).encode()))
+            payload = job.codec.prefix
         self._check_size(job, lane, payload, key, record_headers)
         topic = self._topic(lane, None if options.fired else due, now)
         counts = self._counts_of(job, lane)
@@ -399,8 +416,9 @@ class Producer:
         if size > limit:
             raise PayloadTooLargeError(
                 f"job {job.job_type} would be a record of {size:,} bytes; {lane.topic} takes "
-                f"{limit:,} (its max.message.bytes less what retries may add): store the data "
-                "elsewhere and submit a reference to it; nothing was sent"
+                f"{limit:,} (its max.message.bytes less what retries may add): set "
+                "HEADRACE_CLAIMS_URL to where large arguments are stored, here and for the workers, or "
+                "submit a reference to the data; nothing was sent"
             )
 
     def _produce(

@@ -5,6 +5,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
@@ -15,6 +16,7 @@ from headrace.producers.errors import (
 )
 from headrace.producers.following import Follower
 from headrace.producers.waits import Wait
+from headrace.schemas.claims import Claim
 from headrace.schemas.errors import HeadraceError, ResultError
 from headrace.schemas.parsed import read_value
 from headrace.schemas.states import JobState
@@ -27,9 +29,11 @@ class Results:
     Args:
         pipeline: The declaration.
         kafka: Where Kafka is.
+        claims: Where results are stored that are too large for a transition.
     """
 
-    def __init__(self, pipeline: Pipeline, kafka: KafkaSettings) -> None:
+    def __init__(self, pipeline: Pipeline, kafka: KafkaSettings, claims: ClaimStore) -> None:
+        self._claims = claims
         self._types = pipeline.job_types
         self._follower = Follower(kafka, pipeline.topology)
         self._schemas = known_schemas(pipeline, kafka)
@@ -93,12 +97,14 @@ class Results:
     def _decoded(self, ended: Transition) -> Any:
         declared = self._types.get(ended.job_type)
         codec = None if declared is None else declared.result
-        payload = ended.result
-        if payload is None:
+        if ended.result is None and ended.result_claim is None:
             if codec is not None:
                 _refuse_missing(codec, ended)
             return None
         try:
+            payload = ended.result
+            if payload is None:
+                payload = self._claims.get(Claim.read(ended.result_claim or ""))
             if codec is None:
                 return read_value(payload, self._schemas)
             return codec.decode(payload, self._schemas)

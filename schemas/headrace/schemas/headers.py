@@ -54,6 +54,9 @@ epoch. The last header of such a record."""
 FIRST: Final = "headrace-first"
 """Present when this submission was found to be the first of its `dedup_key`: it is no duplicate,
 however often and however late it comes back. Passed through with what is not Headrace's own."""
+CLAIM: Final = "headrace-claim"
+"""Where the arguments are stored that are too large for a record (see `claims`); its value is then their
+framing alone. Passed through with what is not Headrace's own."""
 HISTORY: Final = "headrace-history"
 """JSON: what became of earlier attempts, newest last, cut to a bound."""
 

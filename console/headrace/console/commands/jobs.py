@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.console import output
-from headrace.console.commands import views
+from headrace.console.commands import job_watching, views
 from headrace.console.commands.cancel import cancel
 from headrace.console.commands.job_list import list_jobs
 from headrace.console.options import AppDir, Json, load, reference_and_rest
@@ -43,12 +43,17 @@ def show(
     ] = None,
     *,
     arguments: Annotated[bool, typer.Option(help="Show what the job was submitted with.")] = True,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until the job is over, and show its progress.")
+    ] = False,
     json: Json = False,
     app_dir: AppDir = None,
 ) -> None:
     """Show a job's whole life: submission, attempts, where it lies now, result.
 
-    Exit code 1 when nothing that Kafka keeps tells of the job.
+    Exit code 1 when nothing that Kafka keeps tells of the job. With --watch: 0 when it succeeded, 1
+    when it ended otherwise, 130 after Ctrl-C; with --json one document in a line for its life so far,
+    and one for each transition that follows.
     """
     from headrace.processors.job_history import JobHistory
 
@@ -65,6 +70,8 @@ def show(
         output.print_json(view.as_json(arguments=arguments) | pending)
     else:
         _print_life(view, reference, order, arguments=arguments)
+    if watch:
+        raise typer.Exit(job_watching.watch(pipeline, view, json=json))
 
 
 def _found(found: "Found", job_id: str, pipeline: str) -> "JobView":
@@ -118,6 +125,7 @@ def _print_life(
             ("job", job.job_id),
             ("type", views.one_line(job.job_type, 200) or "(none: the record is no job)"),
             ("state", _state(job, at)),
+            ("progress", job_watching.bar_of(view.transitions[-1] if view.transitions else None)),
             ("reason", job.reason),
             ("order", _ordered(order, at)),
             ("error", views.error_line(job.error_type, job.error_message, 600)),
@@ -140,7 +148,7 @@ def _print_life(
     if view.transitions:
         print()
         head = ("time (UTC)", "state", "attempt", "took", "worker", "detail")
-        output.table(head, (_life_row(each) for each in view.transitions))
+        output.table(head, (_life_row(each) for each in job_watching.condensed(view.transitions)))
     if job.state == JobState.DEAD:
         output.progress(
             f"\nfor its history and traceback: headrace dlq show {reference or ''} {job.job_id}"
@@ -171,7 +179,11 @@ def _life_row(each: "Transition") -> tuple[object, ...]:
     from headrace.processors.job_view import duration_of
     from headrace.schemas.headers import format_time
 
-    parts = [each.reason or "", views.error_line(each.error_type, each.error_message)]
+    parts = [
+        each.reason or "",
+        job_watching.bar_of(each) or "",
+        views.error_line(each.error_type, each.error_message),
+    ]
     if each.due is not None and each.state in (JobState.DELAYED, JobState.RETRYING):
         parts.append(f"due {format_time(each.due)[11:-1]}")
     return (

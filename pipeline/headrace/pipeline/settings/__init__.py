@@ -16,6 +16,7 @@ from headrace.pipeline.settings.base import (
     load,
     variable,
 )
+from headrace.pipeline.settings.claims import ClaimSettings
 from headrace.pipeline.settings.kafka import (
     KafkaSettings,
     ProducerSettings,
@@ -23,6 +24,7 @@ from headrace.pipeline.settings.kafka import (
     TopicSettings,
 )
 from headrace.pipeline.settings.operating import HttpSettings, LogFormat, LogSettings
+from headrace.pipeline.settings.statistics import StatisticsSettings
 from headrace.pipeline.settings.store import StoreSettings
 from headrace.pipeline.settings.traces import TraceSettings
 from headrace.pipeline.settings.worker import SchedulerSettings, WorkerMode, WorkerSettings
@@ -34,6 +36,8 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     WorkerSettings,
     SchedulerSettings,
     StoreSettings,
+    StatisticsSettings,
+    ClaimSettings,
     HttpSettings,
     LogSettings,
     TraceSettings,
@@ -67,6 +71,7 @@ def _meant(name: str, known: set[str]) -> str:
 __all__ = [
     "ALL_SETTINGS",
     "PREFIX",
+    "ClaimSettings",
     "CommaList",
     "HttpSettings",
     "KafkaSettings",
@@ -76,6 +81,7 @@ __all__ = [
     "Protocol",
     "SchedulerSettings",
     "Settings",
+    "StatisticsSettings",
     "StoreSettings",
     "TopicSettings",
     "TraceSettings",

@@ -85,8 +85,8 @@ class WorkerSettings(Settings):
     worker_max_result_bytes: int = Field(
         default=65_536,
         ge=0,
-        description="The largest return value kept in a transition, in bytes; larger ones fail the "
-        "job.",
+        description="The largest return value kept in a transition, in bytes; larger ones are "
+        "stored where HEADRACE_CLAIMS_URL says, and fail the attempt when that is not set.",
     )
     enable_scheduler: bool = Field(
         default=False,

@@ -30,6 +30,8 @@ _LONGEST_SEGMENT: Final = timedelta(hours=6)
 _SEGMENTS: Final = 24
 """Segments in which the notes of a window lie: only whole ones are deleted, and an owner reads all
 that is left."""
+_ROWS_SEGMENT: Final = 8 * 1024 * 1024
+"""Bytes after which what was overwritten in a table's topic can be compacted away."""
 MIN_INSYNC: Final = "min.insync.replicas"
 TIMESTAMP: Final = "message.timestamp.type"
 CLEANUP: Final = "cleanup.policy"
@@ -150,6 +152,8 @@ def _all(topology: Topology, settings: TopicSettings) -> Iterator[WantedTopic]:
     yield make.log(Role.EVENTS, topology.events, settings.events_partitions)
     for name in (topology.control, topology.schedules, topology.schemas, topology.workers):
         yield make.compacted(name)
+    yield make.compacted(topology.stats)
+    yield make.rows(topology.statistics_rows, settings.events_partitions)
     yield make.letters(topology.letters)
     yield make.log(Role.AUDIT, topology.audit, 1)
 
@@ -175,6 +179,11 @@ class _Maker:
 
     def compacted(self, name: str) -> WantedTopic:
         return self._topic(Role.COMPACTED, name, 1, self._compaction("compact"), None)
+
+    def rows(self, name: str, partitions: int) -> WantedTopic:
+        """Give the topic of a table that is read whole whenever its owner changes: kept short."""
+        config = self._compaction("compact") | {"segment.bytes": str(_ROWS_SEGMENT)}
+        return self._topic(Role.COMPACTED, name, partitions, config, None)
 
     def letters(self, name: str) -> WantedTopic:
         retention = self.settings.dlq_retention + LETTERS_OUTLIVE

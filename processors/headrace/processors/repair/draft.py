@@ -29,6 +29,7 @@ class Draft:
         arguments: Its arguments as JSON; None when they cannot be decoded and all must be given.
         problem: Why they cannot be decoded, or why today's type refuses them.
         values: Its arguments as the handler would get them; None when today's type refuses them.
+        payload: What the job was submitted with, wherever that is stored.
         fixed: Arguments that JSON cannot say without loss (bytes that are no text, for one): they
             stay as they are.
     """
@@ -39,6 +40,7 @@ class Draft:
     arguments: Mapping[str, Any] | None
     problem: str | None
     values: Mapping[str, Any] | None
+    payload: bytes
     fixed: frozenset[str]
 
     def kept(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,14 +79,16 @@ def draft_of(pipeline: Pipeline, kafka: KafkaSettings, letter: DeadLetter) -> Dr
             "with the code that declares the type"
         )
     codec, policy = declared.arguments, declared.policy
+    payloads, payload = PayloadReader(pipeline, kafka), letter.payload or b""
     try:
-        values = codec.decode(letter.payload or b"", known_schemas(pipeline, kafka))
+        payload = payloads.fetched(payload, letter.record.headers)
+        values = codec.decode(payload, known_schemas(pipeline, kafka))
     except HeadraceError as error:
-        written = PayloadReader(pipeline, kafka).written(letter.job_type, letter.payload)
+        written = payloads.written(letter.job_type, letter.payload, letter.record.headers)
         known = written.value if written.problem is None else None
-        return Draft(letter, codec, policy, known, str(error), None, frozenset())
+        return Draft(letter, codec, policy, known, str(error), None, payload, frozenset())
     shown = {name: as_json(value) for name, value in values.items()}
-    return Draft(letter, codec, policy, shown, None, values, _fixed(codec, shown, values))
+    return Draft(letter, codec, policy, shown, None, values, payload, _fixed(codec, shown, values))
 
 
 def as_json(value: Any) -> Any:

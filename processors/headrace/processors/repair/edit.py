@@ -7,12 +7,13 @@ done again after a crash, is the same job, and is not submitted twice.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.schema_topic import PublishedSchema, SchemaTopic
-from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.settings import ClaimSettings, KafkaSettings, load
 from headrace.processors.dead_letter import DeadLetter
 from headrace.processors.errors import EditError
 from headrace.processors.job_history import JobHistory
@@ -74,7 +75,7 @@ class Editor:
         values = draft.codec.bind_json(_dumped(draft.letter.job_type, arguments))
         values |= draft.kept(arguments)
         payload = draft.codec.encode(values)
-        if payload == draft.letter.payload:
+        if payload == draft.payload:
             raise EditError(
                 f"the arguments of job {draft.letter.job_id} are as they were: nothing was "
                 "submitted; `headrace dlq replay` runs it again unchanged"
@@ -109,7 +110,7 @@ class Editor:
         place = None
         if JobHistory(self._pipeline, self._kafka).find(edit.job_id) is None:
             self._publish_schema(edit)
-            (place,) = write_records(self._kafka, [job_record(self._pipeline, edit, now)])
+            (place,) = write_records(self._kafka, [self._record(edit, now)])
         details = {"job": letter.job_id, "new_job": edit.job_id, "letter": str(letter.location)}
         write_audit(self._kafka, topology, AuditEntry(now, by, WHAT, reason, 1, details))
         mark = LetterMark(
@@ -134,6 +135,16 @@ class Editor:
             for lane in topology.lanes()
             if (lane.queue, lane.priority) == (policy.queue, policy.priority)
         )
+
+    def _record(self, edit: Edit, now: int) -> RawRecord:
+        """Make the new job's record; arguments that are too large for it are stored first."""
+        record = job_record(self._pipeline, edit, now)
+        claims = ClaimStore(load(ClaimSettings), self._pipeline.name)
+        if not claims.takes(edit.payload):
+            return record
+        claim = str(claims.put("arguments", edit.payload)).encode()
+        told = (*record.headers, (headers.CLAIM, claim))
+        return replace(record, value=edit.draft.codec.prefix, headers=told)
 
     def _publish_schema(self, edit: Edit) -> None:
         codec = edit.draft.codec

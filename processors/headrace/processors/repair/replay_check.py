@@ -9,13 +9,15 @@ from enum import StrEnum
 from typing import Final
 
 from headrace.consumers.clock import now_ms
+from headrace.pipeline.claims import ClaimStore, claim_in
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
-from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.settings import ClaimSettings, KafkaSettings, load
 from headrace.processors.repair.letter_states import LetterMark, LetterState
 from headrace.processors.sightings import Sighting
+from headrace.schemas.claims import ClaimLostError
 from headrace.schemas.errors import ArgumentError, UndecodableError, UnknownSchemaError
 from headrace.schemas.headers import format_time
 from headrace.schemas.parsed import SchemaLookup
@@ -47,6 +49,8 @@ class Cause(StrEnum):
     """Nobody knows the schema that its arguments were written with."""
     UNDECODABLE = "undecodable"
     """Its arguments are not what the schema they name says."""
+    CLAIM_LOST = "claim-lost"
+    """Its arguments are stored beside Kafka, and are not there any more, or were altered."""
     DOES_NOT_FIT = "does-not-fit"
     """Its arguments can be read, but today's handler does not take them."""
     TOO_LARGE = "too-large"
@@ -124,6 +128,7 @@ class LetterCheck:
     ) -> None:
         self._pipeline = pipeline
         self._schemas: SchemaLookup = known_schemas(pipeline, kafka)
+        self._claims = ClaimStore(load(ClaimSettings), pipeline.name)
         self._aim = aim
         self._topics = topics
         self._now = now
@@ -138,6 +143,7 @@ class LetterCheck:
 
         Raises:
             RegistryUnavailableError: The registry that knows its schema gives no answer.
+            ClaimsUnavailableError: The store that has its arguments gives no answer.
         """
         if mark is not None and mark.state is LetterState.REPLAYED:
             by = f" by {mark.replay!r}" if mark.replay else ""
@@ -215,7 +221,11 @@ class LetterCheck:
     def _readable(self, letter: Sighting) -> Refused | None:
         codec = self._pipeline.job_types[letter.job.job_type].arguments
         try:
-            codec.decode(letter.payload or b"", self._schemas)
+            claim = claim_in(letter.raw.items())
+            payload = (letter.payload or b"") if claim is None else self._claims.get(claim)
+            codec.decode(payload, self._schemas)
+        except ClaimLostError as error:
+            return Refused(Cause.CLAIM_LOST, str(error))
         except UndecodableError as error:
             fits = not isinstance(error.__cause__, ArgumentError)
             return Refused(Cause.UNDECODABLE if fits else Cause.DOES_NOT_FIT, str(error))

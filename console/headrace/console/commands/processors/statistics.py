@@ -1,0 +1,30 @@
+"""`headrace processors statistics`: counting rates, errors and waiting times."""
+
+import typer
+
+from headrace.console.options import AppDir, Reference, load, required
+
+
+def statistics(pipeline: Reference = None, *, app_dir: AppDir = None) -> None:
+    """Count what becomes of jobs, and publish it on <pipeline>.stats.
+
+    Rates, error shares, waiting and running times of the last minute, five minutes and hour, and a
+    forecast of each lane's backlog, for `headrace stats` and for programs. Several processes share
+    the work. No port is opened. SIGTERM or Ctrl-C ends it; it goes on where it stopped.
+
+    Exit code 0 after a stop, 1 when it cannot count.
+    """
+    from headrace.console.process.role import Role, configure_logs
+    from headrace.pipeline.settings import KafkaSettings, StatisticsSettings
+    from headrace.pipeline.settings import load as load_settings
+    from headrace.processors.statistics.agent import install
+    from headrace.processors.streams.app import faust_app
+    from headrace.processors.streams.running import run_stream
+
+    reference = required(pipeline)
+    configure_logs(Role("statistics", reference))
+    declared = load(reference, app_dir)
+    settings = load_settings(StatisticsSettings)
+    app = faust_app(declared, "statistics", kafka=load_settings(KafkaSettings), settings=settings)
+    install(app, settings)
+    raise typer.Exit(run_stream(app))

@@ -1,0 +1,1 @@
+"""Stateful processing of a stream of jobs: customers whose payments fail again and again."""
