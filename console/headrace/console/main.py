@@ -22,7 +22,6 @@ COMMANDS: Final = {
     "dlq": ("dlq:app", _JOBS),
     "audit": ("audit:audit", _JOBS),
     "lag": ("lag:lag", _JOBS),
-    "processors": ("processors:app", _RUN),
     "stats": ("stats:stats", _JOBS),
     "retry": ("retry:app", _JOBS),
     "schedules": ("schedules:app", _JOBS),
