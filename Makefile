@@ -33,7 +33,7 @@ demo: $(VENV)/.run  ## Audit this Python's standard library through a real Kafka
 GUARANTEES := $(sort $(wildcard tests/guarantees/test_*.py))
 EARLY := $(filter $(addprefix tests/guarantees/test_,a% b% c% d%),$(GUARANTEES))
 FIRST_TESTS := $(EARLY) tests/broker tests/producers tests/demo
-SECOND_TESTS := $(filter-out $(EARLY),$(GUARANTEES))
+SECOND_TESTS := $(filter-out $(EARLY),$(GUARANTEES)) tests/console
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15
 
 test: $(VENV)/.dev  ## Run the tests on a real Kafka
@@ -41,7 +41,7 @@ test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	@$(PYTEST) $(FIRST_TESTS) > build/first-tests.log 2>&1 & first=$$!; \
 	$(PYTEST) $(SECOND_TESTS) > build/second-tests.log 2>&1 & second=$$!; \
 	trap 'kill $$first $$second' INT TERM; \
-	$(PYTEST) $(addprefix --ignore=tests/,guarantees broker producers demo); third=$$?; \
+	$(PYTEST) $(addprefix --ignore=tests/,guarantees broker producers demo console); third=$$?; \
 	wait $$first; one=$$?; wait $$second; two=$$?; \
 	cat build/first-tests.log build/second-tests.log; exit $$((one | two | third))
 

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "lag": ("lag:lag", _JOBS),
     "stats": ("stats:stats", _JOBS),
     "retry": ("retry:app", _JOBS),
+    "circuits": ("circuits:app", _JOBS),
     "schedules": ("schedules:app", _JOBS),
     "claims": ("claims:app", _SET_UP),
     "topics": ("topics:app", _SET_UP),

@@ -17,6 +17,7 @@ from confluent_kafka import Message
 
 from headrace.consumers import attempt_log, execution
 from headrace.consumers.attempt_traces import AttemptTraces
+from headrace.consumers.circuits import CircuitGate, Circuits
 from headrace.consumers.clock import now_ms
 from headrace.consumers.dedup import LaneDedup
 from headrace.consumers.dispatch import Dispatch
@@ -70,6 +71,7 @@ class LaneThread:
         isolation: Where jobs run that may kill their process.
         figures: Where it is counted.
         orders: Jobs that are not to be run.
+        circuits: Job types that are left alone for a while.
         cancel: Ends a running attempt.
         in_children: Whether its jobs run in child processes anyway.
         drain_budget: Seconds that a rebalance or a stop waits for running jobs.
@@ -90,6 +92,7 @@ class LaneThread:
         figures: LaneFigures,
         *,
         orders: Orders,
+        circuits: Circuits | None = None,
         cancel: Callable[[JobRecord], None],
         in_children: bool,
         drain_budget: float,
@@ -114,6 +117,7 @@ class LaneThread:
         self.buffer: LaneBuffer = self.dispatch.buffer
         self._dropping = Dropping(orders, self.dispatch, self._record, rules, cancel)
         self._attempts = attempts
+        self._gate = CircuitGate(circuits or Circuits(), self._record, rules)
         self._make_consumer = make_consumer
         self._recorder = recorder
         self._slots = slots
@@ -188,7 +192,7 @@ class LaneThread:
         if self.dedup is not None:  # whoever has seen that a job is cancelled may submit it anew
             self.dedup.leave(self._is_recorded)
         if poll:
-            self.dispatch.take(self._dropping.pass_on(self._admit(self._poll())))
+            self._pass_on(self._admit(self._poll()))
         if trusted and self.dispatch.step():
             commits.soon()
         if (
@@ -447,7 +451,11 @@ class LaneThread:
         """Record what waited for its note, and go on with what waited to be judged."""
         for settled in dedup.step(self._is_recorded, trusted=trusted):
             self._recorder.add(settled)
-        self.dispatch.take(self._dropping.pass_on(self._go_on(dedup.judged())))
+        self._pass_on(self._go_on(dedup.judged()))
+
+    def _pass_on(self, admitted: Iterable[tuple[JobRecord, OwnedPartition]]) -> None:
+        """Dispatch what was let in, without what orders drop and circuits send back."""
+        self.dispatch.take(self._gate.pass_on(self._dropping.pass_on(admitted)))
 
     def _is_recorded(self, record: JobRecord) -> bool:
         owned = self.partitions.owned.get((self.rules.lane.topic, record.partition))

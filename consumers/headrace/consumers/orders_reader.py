@@ -8,9 +8,11 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from headrace.consumers.circuits import Circuits
 from headrace.consumers.clock import now_ms
 from headrace.consumers.orders import Orders
 from headrace.consumers.seldom import Seldom
+from headrace.pipeline.circuits import job_type_of, read_circuit
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.kafka import make_reader
 from headrace.pipeline.kafka_faults import explain, kafka_error
@@ -42,6 +44,7 @@ class OrdersReader:
 
     def __init__(self, kafka: KafkaSettings, topic: str, *, keep_past: bool = False) -> None:
         self.orders = Orders(keep_past=keep_past)
+        self.circuits = Circuits()
         self.trouble = ""
         """Why the topic cannot be read; empty when it can."""
         self._kafka = kafka
@@ -150,7 +153,11 @@ class OrdersReader:
             behind.pop(partition, None)
             return
         name = read_name(_bytes(message.key()))
-        if name is not None:
+        job_type = job_type_of(_bytes(message.key()))
+        if job_type is not None:
+            value = _bytes(message.value())
+            self.circuits.take(job_type, None if value is None else read_circuit(job_type, value))
+        elif name is not None:
             self._apply(name, _bytes(message.value()))
         if (message.offset() or 0) + 1 >= behind.get(partition, 0):
             behind.pop(partition, None)

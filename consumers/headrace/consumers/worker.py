@@ -280,6 +280,7 @@ class Worker:
             self._isolation,
             figures,
             orders=self.orders.orders,
+            circuits=self.orders.circuits,
             cancel=self._cancel,
             in_children=in_children,
             drain_budget=self._drain_budget,

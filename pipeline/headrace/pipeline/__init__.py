@@ -1,5 +1,6 @@
 """What a user declares, and what all processes share."""
 
+from headrace.pipeline.circuits import CircuitPolicy
 from headrace.pipeline.context import JobContext, Progress
 from headrace.pipeline.errors import (
     DeclarationError,
@@ -20,6 +21,7 @@ from headrace.pipeline.schedules import Misfire, Overlap, Schedule
 from headrace.pipeline.signals import Reject, RetryLater, Snooze
 
 __all__ = [
+    "CircuitPolicy",
     "DeclarationError",
     "Job",
     "JobContext",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+from headrace.pipeline.circuits import CircuitPolicy
 from headrace.pipeline.retry import Retry
 from headrace.schemas.codec import RecordCodec
 
@@ -20,6 +21,7 @@ class JobPolicy:
         retry: The retry policy.
         timeout: How long one attempt may take.
         unknown_type_grace: How long a job waits for a worker that knows its type or schema.
+        circuit: When its jobs are left alone for a while; never when None.
     """
 
     queue: str
@@ -27,6 +29,7 @@ class JobPolicy:
     retry: Retry | None = None
     timeout: timedelta | None = None
     unknown_type_grace: timedelta = timedelta(hours=1)
+    circuit: CircuitPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
+from headrace.pipeline.circuits import CircuitPolicy
 from headrace.pipeline.context import JobContext
 from headrace.pipeline.errors import DeclarationError, UnknownJobTypeError
 from headrace.pipeline.job import Job, JobPolicy
@@ -94,6 +95,7 @@ class Pipeline:
         retry: Retry | None = None,
         timeout: timedelta | None = None,
         unknown_type_grace: timedelta = DEFAULT_GRACE,
+        circuit: CircuitPolicy | None = None,
     ) -> JobDecorator:
         """Declare a job type; used as a decorator of its handler.
 
@@ -104,13 +106,15 @@ class Pipeline:
             retry: Its retry policy; as the worker's settings say when not given.
             timeout: How long one attempt may take; as the worker's settings say when not given.
             unknown_type_grace: How long a job waits for a worker that knows its type.
+            circuit: When its jobs are left alone for a while because too many fail; never when not
+                given. Not in an ordered queue.
 
         Raises:
             DeclarationError: The name is taken, the queue or priority is not declared, the
                 timeout is not positive, or what is decorated cannot be a handler.
             SchemaError: A parameter's type, or the result's, cannot travel; names it.
         """
-        policy = self._policy(name, queue, priority, retry, timeout, unknown_type_grace)
+        policy = self._policy(name, queue, priority, retry, timeout, unknown_type_grace, circuit)
 
         def declare(function: Callable[..., Any]) -> JobType[..., ..., Any, Any]:
             signature = read_signature(name, function)
@@ -138,6 +142,7 @@ class Pipeline:
         retry: Retry | None = None,
         timeout: timedelta | None = None,
         unknown_type_grace: timedelta = DEFAULT_GRACE,
+        circuit: CircuitPolicy | None = None,
     ) -> JobType[..., _P, Any, Any]:
         """Declare a job type without its handler, so that a service need not import it.
 
@@ -149,7 +154,7 @@ class Pipeline:
             DeclarationError: As for `job`.
             SchemaError: A field's type cannot travel; names the field.
         """
-        policy = self._policy(name, queue, priority, retry, timeout, unknown_type_grace)
+        policy = self._policy(name, queue, priority, retry, timeout, unknown_type_grace, circuit)
         if not inspect.isclass(arguments):
             raise DeclarationError(
                 f"job type {name!r}: declare takes a dataclass or a pydantic model, "
@@ -252,6 +257,7 @@ class Pipeline:
         retry: Retry | None,
         timeout: timedelta | None,
         grace: timedelta,
+        circuit: CircuitPolicy | None,
     ) -> JobPolicy:
         if not name or name != name.strip() or any(c.isspace() or ord(c) < 32 for c in name):
             raise DeclarationError(f"job type {name!r}: a name has no spaces and is not empty")
@@ -278,4 +284,9 @@ class Pipeline:
             raise DeclarationError(
                 f"job type {name!r}: unknown_type_grace={grace} is negative; zero buries at once"
             )
-        return JobPolicy(chosen, lane, retry, timeout, grace)
+        if circuit is not None and declared.ordered:
+            raise DeclarationError(
+                f"job type {name!r}: queue {chosen!r} is ordered, where jobs wait in place: a circuit "
+                "cannot send them away; use another queue, or leave the circuit out"
+            )
+        return JobPolicy(chosen, lane, retry, timeout, grace, circuit)

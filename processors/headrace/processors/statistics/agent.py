@@ -15,6 +15,7 @@ from headrace.pipeline.topics.calls import AdminCalls
 from headrace.processors.statistics import publication
 from headrace.processors.statistics.backlogs import Backlogs
 from headrace.processors.statistics.book import Book
+from headrace.processors.statistics.circuit_keeper import CircuitKeeper
 from headrace.processors.statistics.publication import Record
 from headrace.processors.statistics.rows import COARSE
 from headrace.processors.statistics.submissions import Submissions
@@ -50,6 +51,7 @@ class StatisticsAgent:
         self._ready = False
         self._submissions = self._submissions_of({})
         self._backlogs = Backlogs(app.pipeline, app.kafka)
+        self._circuits = CircuitKeeper(app.pipeline, app.kafka)
         self._published: dict[bytes, None] = {}
         self._forget_at = 0
         self._ordered = {
@@ -141,6 +143,8 @@ class StatisticsAgent:
             return
         records += [publication.backlog(lane, found, now) for lane, found in samples.items()]
         self._send(records)
+        if 0 in self._owned():
+            await asyncio.to_thread(self._circuits.step, now)
         if now >= self._forget_at:
             self._forget_at = now + _FORGET
             self._forget(now)

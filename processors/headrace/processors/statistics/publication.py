@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote
 
 from headrace.processors.statistics.figures import Cell, Figures
 from headrace.processors.statistics.forecast import Sample, forecast
-from headrace.processors.statistics.rows import COARSE, Rows
-from headrace.processors.statistics.windows import WINDOWS
+from headrace.processors.statistics.rows import COARSE, FINE, Rows
+from headrace.processors.statistics.windows import MINUTE, WINDOWS
 
 CELL: Final = "cell"
 LANE: Final = "lane"
@@ -78,7 +78,20 @@ def _cell(
             name: {"from": spans[name], **figures.as_json()} for name, figures in windows.items()
         },
         "minutes": _minutes(cell, sources, now),
+        "recent": _recent(cell, sources, now),
     }
+
+
+def _recent(cell: Cell, sources: Sequence[Rows], now: int) -> list[list[int]]:
+    """Give start, successes and failures of each bucket of the last minute, as circuits need them."""
+    found: dict[int, list[int]] = {}
+    for rows in sources:
+        for start, row in rows.series(cell, FINE, MINUTE.start(now), now):
+            bucket = found.setdefault(start, [start, 0, 0])
+            if row is not None:
+                bucket[1] += row.figures["succeeded"]
+                bucket[2] += row.figures["failed"]
+    return [found[start] for start in sorted(found)]
 
 
 def _minutes(cell: Cell, sources: Sequence[Rows], now: int) -> dict[str, list[int]]:

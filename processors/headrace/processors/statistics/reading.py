@@ -80,6 +80,8 @@ class Summary:
 
     windows: dict[str, WindowFigures]
     minutes: dict[str, list[int]]
+    recent: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Successes and failures of the last minute by the start (epoch ms) of each ten seconds."""
 
     def as_json(self) -> dict[str, Any]:
         """Give it for programs."""
@@ -190,6 +192,9 @@ def _sum(summaries: Iterable[Summary]) -> Summary:
         for name, window in summary.windows.items():
             known = total.windows.setdefault(name, WindowFigures(window.start, window.end))
             known.merge(window)
+        for start, (succeeded, failed) in summary.recent.items():
+            known_succeeded, known_failed = total.recent.get(start, (0, 0))
+            total.recent[start] = (known_succeeded + succeeded, known_failed + failed)
         for name, values in summary.minutes.items():
             total.minutes[name] = [a + b for a, b in zip(total.minutes[name], values, strict=True)]
     return total
@@ -248,7 +253,8 @@ def _summary(found: Mapping[str, Any]) -> Summary:
         window = found["windows"][name]
         windows[name] = WindowFigures(int(window["from"]), at, Figures.from_json(window))
     minutes = {name: [int(each) for each in found["minutes"][name]] for name in SERIES}
-    return Summary(windows, minutes)
+    recent = {int(start): (int(a), int(b)) for start, a, b in found.get("recent", ())}
+    return Summary(windows, minutes, recent)
 
 
 def _backlog(found: Mapping[str, Any]) -> Backlog:
