@@ -32,7 +32,8 @@ demo: $(VENV)/.run  ## Audit this Python's standard library through a real Kafka
 # own. What the first two say is shown when the third has ended.
 GUARANTEES := $(sort $(wildcard tests/guarantees/test_*.py))
 EARLY := $(filter $(addprefix tests/guarantees/test_,a% b% c% d%),$(GUARANTEES))
-FIRST_TESTS := $(EARLY) tests/broker tests/producers tests/demo
+MODELS := tests/proof/test_model.py tests/proof/test_mutants.py
+FIRST_TESTS := $(EARLY) tests/broker tests/producers tests/demo $(MODELS)
 SECOND_TESTS := $(filter-out $(EARLY),$(GUARANTEES)) tests/console
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15
 
@@ -41,7 +42,8 @@ test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	@$(PYTEST) $(FIRST_TESTS) > build/first-tests.log 2>&1 & first=$$!; \
 	$(PYTEST) $(SECOND_TESTS) > build/second-tests.log 2>&1 & second=$$!; \
 	trap 'kill $$first $$second' INT TERM; \
-	$(PYTEST) $(addprefix --ignore=tests/,guarantees broker producers demo console); third=$$?; \
+	$(PYTEST) $(addprefix --ignore=tests/,guarantees broker producers demo console) \
+	    $(addprefix --ignore=,$(MODELS)); third=$$?; \
 	wait $$first; one=$$?; wait $$second; two=$$?; \
 	cat build/first-tests.log build/second-tests.log; exit $$((one | two | third))
 

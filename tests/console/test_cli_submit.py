@@ -86,8 +86,10 @@ def test_an_unreachable_broker_ends_a_submit_within_its_timeout(headrace: Comman
 def test_topics_are_planned_then_made_then_left_alone(on_kafka: CommandLine) -> None:
     planned = on_kafka("topics", "plan", "--exit-code")
     assert planned.returncode == 2
-    assert "Plan: 20 to create" in planned.stdout
-    assert "Applied: 20 created" in on_kafka.ok("topics", "apply")
+    count = planned.stdout.count("+ create ")
+    assert count >= 20
+    assert f"Plan: {count} to create" in planned.stdout
+    assert f"Applied: {count} created" in on_kafka.ok("topics", "apply")
     again = json.loads(on_kafka.ok("topics", "plan", "--exit-code", "--json"))
     assert again["nothing_to_do"]
 
