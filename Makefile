@@ -35,7 +35,7 @@ EARLY := $(filter $(addprefix tests/guarantees/test_,a% b% c% d%),$(GUARANTEES))
 MODELS := tests/proof/test_model.py tests/proof/test_mutants.py
 FIRST_TESTS := $(EARLY) tests/broker tests/producers tests/demo $(MODELS)
 SECOND_TESTS := $(filter-out $(EARLY),$(GUARANTEES)) tests/console
-PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15 -m "not long"
 
 test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	@mkdir -p build
@@ -66,6 +66,7 @@ bench-quick: $(VENV)/.dev  ## Headrace and a bare confluent-kafka loop, two minu
 prove: $(VENV)/.dev  ## 45 minutes of faults: 100,000 jobs, 200 faults, logs kept in build; then mutants and model
 	$(BIN)/python -m headrace prove --minutes 40 --jobs 105000 --faults 210
 	$(MAKE) mutants
+	$(BIN)/python -m pytest -p no:cacheprovider -m long tests
 	HEADRACE_MODEL_EXAMPLES=10000 $(BIN)/python -m pytest tests/proof/test_model.py --timeout 3600
 
 prove-quick: $(VENV)/.run  ## Three minutes: every kind of fault at least once

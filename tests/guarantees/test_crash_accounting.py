@@ -123,6 +123,7 @@ def test_three_node_losses_during_one_long_job_charge_nobody(stage: Stage) -> No
             assert worker.terminate() == 0
 
 
+@pytest.mark.long
 def test_a_job_that_takes_its_worker_along_when_it_runs_alone_ends_as_a_crash_loop(
     stage: Stage,
 ) -> None:

@@ -145,6 +145,7 @@ def await_text(proof: Proof, name: str, what: str) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_on_a_cluster_of_the_users_nothing_of_theirs_is_touched(
     kafka: str, prove: Callable[..., Proof]
