@@ -31,6 +31,8 @@ from headrace.processors.projector.rebuilding import rebuild
 from headrace.processors.store import editions
 from headrace.processors.store.engine import open_store
 from headrace.processors.store.reading import StoreReader
+from headrace.processors.store.rows import rows_of
+from headrace.processors.store.writing import Batch, Writer
 from headrace.producers import Producer
 from headrace.schemas.states import JobState
 from tests.processors.view_shop import (
@@ -40,6 +42,7 @@ from tests.processors.view_shop import (
     scheduling,
     working,
 )
+from tests.store.evidence import transition
 from tests.support.stage import wait_until
 
 pytestmark = pytest.mark.kafka
@@ -248,6 +251,27 @@ def test_a_rebuild_never_shows_less_and_the_projector_goes_on_with_it(
         distance = behind_of(settings, lived)
         wait_until("it has read all", lambda: not any(behind_of(settings, lived).values()))
         assert distance.keys() == behind_of(settings, lived).keys()
+
+
+def test_a_rebuild_keeps_what_kafka_does_not_tell_any_more(lived: World, tmp_path: Path) -> None:
+    settings = store_in(tmp_path)
+    with lived.projecting(settings):
+        lived.await_agreement(settings)
+    engine = open_store(settings)
+    edition = editions.ensure(engine, lived.shop.name)
+    assert editions.claim(engine, edition, "test")
+    lost = transition("told-by-nobody", time=editions.now_ms())
+    job, event = rows_of(lost, lived.shop.topology)
+    assert event is not None
+    Writer(engine, edition, "test").write(Batch([job], [event], {("gone", 0): 1}))
+    rebuild(engine, lived.shop, lived.kafka, "rebuild")
+    reader = StoreReader(engine, lived.shop.name)
+    found = reader.life("told-by-nobody")
+    totals = sum(total.jobs for total in reader.totals())
+    engine.dispose()
+    assert found is not None
+    assert found.events == (event,)
+    assert totals == JOBS + 1
 
 
 def editions_of(settings: StoreSettings, world: World) -> list[int]:

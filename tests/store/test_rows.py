@@ -14,11 +14,10 @@ from headrace.processors.store.rows import (
     EventRow,
     JobRow,
     distinct,
-    event_row,
-    job_row,
     latest,
     lies_somewhere,
     order_key,
+    rows_of,
 )
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import NOWHERE, Transition
@@ -43,25 +42,25 @@ def test_any_order_and_any_repetition_give_the_same_rows(
 
 
 def _jobs(found: list[Transition]) -> list[JobRow]:
-    return [job_row(each, SHOP.topology) for each in found]
+    return [rows_of(each, SHOP.topology)[0] for each in found]
 
 
 def _events(found: list[Transition]) -> list[EventRow]:
-    return [row for each in found if (row := event_row(each)) is not None]
+    return [row for each in found if (row := rows_of(each, SHOP.topology)[1]) is not None]
 
 
 def test_two_workers_that_ran_the_same_attempt_are_two_events() -> None:
     one, other = transition(worker="w1"), transition(worker="w2")
-    rows = [event_row(each) for each in (one, other, one)]
+    rows = [rows_of(each, SHOP.topology)[1] for each in (one, other, one)]
     assert len(distinct(row for row in rows if row is not None)) == 2
 
 
 def test_a_row_knows_the_queue_and_priority_of_its_lane() -> None:
-    row = job_row(transition(), SHOP.topology)
+    row = rows_of(transition(), SHOP.topology)[0]
     assert (row.queue, row.priority) == tuple(LANE.split(".")[1:])
 
 
 def test_a_job_that_died_between_two_lane_records_has_no_place() -> None:
     state = JobState.DEAD.value
-    row = job_row(transition(state=state, partition=NOWHERE, offset=NOWHERE), SHOP.topology)
+    row = rows_of(transition(state=state, partition=NOWHERE, offset=NOWHERE), SHOP.topology)[0]
     assert not lies_somewhere(row)

@@ -19,7 +19,7 @@ from headrace.processors.store import editions
 from headrace.processors.store.engine import MIGRATIONS, open_store, open_to_read
 from headrace.processors.store.keeping import Retention
 from headrace.processors.store.reading import StoreFilter, StoreReader
-from headrace.processors.store.rows import event_row, job_row
+from headrace.processors.store.rows import rows_of
 from headrace.processors.store.tables import EDITIONS, STORE, VERSION
 from headrace.processors.store.writing import Batch, Gap, Writer
 from headrace.schemas.states import JobState
@@ -46,9 +46,9 @@ def new_writer(engine: Engine, pipeline: str = "shop", owner: str = "me") -> Wri
 
 def batch_of(found: list[Transition], at: int = 1) -> Batch:
     """What the stream makes of transitions."""
-    events = [row for each in found if (row := event_row(each)) is not None]
-    jobs = [job_row(each, SHOP.topology) for each in found]
-    return Batch(jobs, events, {("shop.events", 0): at})
+    rows = [rows_of(each, SHOP.topology) for each in found]
+    events = [event for _, event in rows if event is not None]
+    return Batch([job for job, _ in rows], events, {("shop.events", 0): at})
 
 
 def contents(engine: Engine, pipeline: str) -> list[object]:

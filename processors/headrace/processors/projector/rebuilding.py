@@ -1,15 +1,15 @@
 """Building the store anew: beside the one that serves, which is replaced when the new one has caught up.
 
-What Kafka does not keep any more is taken over from the old edition: jobs that came into their
-state before the oldest transition that is kept, and the counts of days before it.
+What Kafka does not tell any more is taken over from the old edition: jobs that the new one does not
+know, and the counts of the days before those that Kafka still tells of.
 """
 
-import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, and_, insert, not_, or_, select, true
 
 from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.pipeline import Pipeline
@@ -20,7 +20,9 @@ from headrace.processors.projector.stream import Stream
 from headrace.processors.store import editions
 from headrace.processors.store.editions import Edition
 from headrace.processors.store.engine import told
-from headrace.processors.store.writing import Writer, insert_into
+from headrace.processors.store.rows import TRANSITION
+from headrace.processors.store.writing import Batch, Writer, insert_into
+from headrace.schemas.states import JobState
 
 Progress = Callable[[int, int], None]
 """Told how many offsets are read, and how many there are to read."""
@@ -79,50 +81,72 @@ def _begin(engine: Engine, pipeline: str, owner: str) -> Edition:
     return new
 
 
-def _catch_up(stream: Stream, writer: Writer, progress: Progress | None) -> int | None:
-    """Read until the ends are near; gives the time of the oldest transition (epoch ms)."""
+@dataclass(slots=True)
+class _Oldest:
+    """The times of the oldest that the stream told, in epoch ms; now, if it told nothing.
+
+    Dead letters are kept for longer than transitions, and tell of dead jobs alone.
+    """
+
+    transition: int
+    anything: int
+
+    def take(self, batch: Batch) -> None:
+        for event in batch.events:
+            self.anything = min(self.anything, event.time)
+            if event.told_by == TRANSITION:
+                self.transition = min(self.transition, event.time)
+
+
+def _catch_up(stream: Stream, writer: Writer, progress: Progress | None) -> _Oldest:
+    """Read until the ends are near."""
     ends = stream.ends()
     starts = stream.begins()
     total = sum(max(0, end - starts.get(place, end)) for place, end in ends.items())
     reached: dict[Place, int] = dict(starts)
-    oldest: int | None = None
+    now = editions.now_ms()
+    oldest = _Oldest(now, now)
     while True:
         batch = stream.read(MOST_ROWS)
         if batch:
             writer.write(batch)
             reached |= batch.positions
-            first = min((event.time for event in batch.events), default=None)
-            oldest = first if oldest is None else min(oldest, first or oldest)
+            oldest.take(batch)
         else:
             writer.beat()
         left = sum(max(0, end - reached.get(place, end)) for place, end in ends.items())
         if progress is not None:
             progress(total - left, total)
-        if left <= _CLOSE and not batch:
-            return oldest
-        if left == 0:
+        if left == 0 or (left <= _CLOSE and not batch):
             return oldest
 
 
 def _take_over(
-    engine: Engine, connection: Connection, old: Edition, new: Edition, oldest: int | None
+    engine: Engine, connection: Connection, old: Edition, new: Edition, oldest: _Oldest
 ) -> None:
-    """Copy what the stream does not tell any more; rows that it does tell win."""
-    horizon = oldest if oldest is not None else int(time.time() * 1000)
-    jobs, events, counts = old.tables.jobs, old.tables.events, old.tables.counts
-    gone = select(jobs.c.job_id).where(jobs.c.updated < horizon)
-    for source, rows in (
-        (jobs, select(jobs).where(jobs.c.updated < horizon)),
-        (events, select(events).where(events.c.job_id.in_(gone))),
+    """Copy what the stream does not tell any more; what it does tell wins.
+
+    Jobs and events are copied where the new edition has none. Counts are of jobs that had left the
+    store: those of days that the stream may still tell of are not copied, it has told them again.
+    """
+    for source, target in (
+        (old.tables.jobs, new.tables.jobs),
+        (old.tables.events, new.tables.events),
     ):
-        target = new.tables.jobs if source is jobs else new.tables.events
         names = [column.name for column in source.c]
-        statement = insert_into(engine, target).from_select(names, rows)
+        statement = insert_into(engine, target).from_select(names, select(source).where(true()))
         connection.execute(statement.on_conflict_do_nothing())
+    counts = old.tables.counts
+    dead = counts.c.state == JobState.DEAD.value
     connection.execute(
         insert(new.tables.counts).from_select(
             [column.name for column in counts.c],
-            select(counts).where(counts.c.day < horizon // _DAY),
+            select(counts).where(
+                or_(
+                    and_(dead, counts.c.day < oldest.anything // _DAY),
+                    and_(not_(dead), counts.c.day < oldest.transition // _DAY),
+                )
+            ),
         )
     )
 

@@ -108,11 +108,6 @@ def rows_of(found: Evidence, topology: Topology) -> tuple[JobRow, EventRow | Non
     return _job_row(found, key, topology), _event_row(found, key)
 
 
-def job_row(found: Evidence, topology: Topology) -> JobRow:
-    """Tell a job's state by one piece of evidence."""
-    return _job_row(found, order_key(found), topology)
-
-
 def _job_row(found: Evidence, key: bytes, topology: Topology) -> JobRow:
     summary = summary_of(found, topology)
     return JobRow(
@@ -139,16 +134,12 @@ def _job_row(found: Evidence, key: bytes, topology: Topology) -> JobRow:
     )
 
 
-def event_row(found: Evidence) -> EventRow | None:
-    """Tell an event by one piece of evidence; None when it is none.
+def _event_row(found: Evidence, key: bytes) -> EventRow | None:
+    """None when it is no event.
 
     That a record came to its lane is none: what made it come is told by others (the submission by
     the job's creation, a retry by its transition).
     """
-    return _event_row(found, order_key(found))
-
-
-def _event_row(found: Evidence, key: bytes) -> EventRow | None:
     if isinstance(found, Transition):
         return _of_transition(found, key)
     return None if found.state is JobState.QUEUED else _of_sighting(found, key)
