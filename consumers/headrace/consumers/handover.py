@@ -55,8 +55,6 @@ class HandOvers:
     def __init__(self, make_producer: Callable[[], Producer]) -> None:
         self._make_producer = make_producer
         self._producer: Producer | None = None
-        self._ended_anew = False
-        """Whether the producer is another one than that of the transaction of unknown end."""
         self._refusals: list[str] = []
         self._topics = ""
         """What the last transaction was to write, for messages: the client names none."""
@@ -138,17 +136,18 @@ class HandOvers:
     def resume(self, landed: Callable[[], bool]) -> HandOverResult:
         """Learn how a transaction of unknown end has ended.
 
+        Its producer is not asked again: what it says after a commit without an answer is no
+        proof, be it that the transaction is to be aborted (librdkafka's `rdkafka_txnmgr.c` says
+        of such an error that the commit may have succeeded), and after some lost answers it waits
+        for ever. A new one with the same id ends the transaction one way or the other (KIP-98).
+
         Args:
-            landed: Asks the broker whether the commits of that transaction are there; used when
-                its producer is gone, after a new one with the same id has ended it.
+            landed: Asks the broker whether the commits of that transaction are there.
         """
-        if self._producer is not None and not self._ended_anew:
-            return self._commit(self._producer)
         try:
             self._ready()
-            self._ended_anew = False
             end = End.COMMITTED if landed() else End.ABORTED
-            return HandOverResult(end, "its producer was fenced or failed")
+            return HandOverResult(end, "the broker did not say how a transaction ended")
         except KafkaException as error:
             return HandOverResult(End.UNKNOWN, self._reason(str(error)))
 
@@ -160,23 +159,14 @@ class HandOvers:
         Raises:
             KafkaException: The coordinator does not answer.
         """
-        self._producer = None
         self._ready()
-        self._ended_anew = True
 
     def _commit(self, producer: Producer) -> HandOverResult:
         try:
             producer.commit_transaction(_TIMEOUT)
             return HandOverResult(End.COMMITTED)
-        except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            if cause.txn_requires_abort():
-                return self._abort(producer, str(error))
-            if cause.fatal():
-                self._producer = None
-            return HandOverResult(End.UNKNOWN, self._reason(str(error)))
-        except SystemError as error:
-            self._producer = None
+        except _RAISED as error:
+            self._producer = None  # see `resume`
             return HandOverResult(End.UNKNOWN, self._reason(str(error)))
 
     def _abort(self, producer: Producer, error: str) -> HandOverResult:

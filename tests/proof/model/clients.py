@@ -466,6 +466,8 @@ class SimulatedProducer:
             transaction.arrives = self._broker.clock.monotonic() + UNDERWAY
         elif fault != "underway" and transaction.end is End.OPEN:
             self._broker.end(transaction, End.COMMITTED)
+        if fault == "denied":
+            raise _needs_abort(KafkaError.UNKNOWN, "made so, after the commit")
         if fault:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "made so", retriable=True))
 

@@ -125,7 +125,7 @@ class HeadraceModel(RuleBasedStateMachine):
 
     @rule(
         which=_ANY,
-        fault=st.sampled_from(("refused", "unanswered", "underway")),
+        fault=st.sampled_from(("refused", "unanswered", "underway", "denied")),
         times=st.integers(1, 4),
     )
     def let_transactions_fail(self, which: int, fault: str, times: int) -> None:
