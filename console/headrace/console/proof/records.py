@@ -29,6 +29,7 @@ class RunInfo:
         versions: Versions by name: headrace, kafka, confluent-kafka, python …
         machine: What it ran on: cpus, memory, system …
         session_timeout_seconds: After which silence the broker gives a worker's partitions away.
+        group_protocol: How consumers form groups: `consumer` (KIP-848) or `classic`.
         concurrency: Jobs that one worker runs at once.
         ordered: The lanes (topics) of queues that were declared `ordered`.
     """
@@ -44,6 +45,7 @@ class RunInfo:
     session_timeout_seconds: float
     concurrency: int
     ordered: tuple[str, ...] = ()
+    group_protocol: str = "consumer"
 
 
 class Submission(NamedTuple):

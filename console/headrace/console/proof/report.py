@@ -117,7 +117,10 @@ def _fault_rows(findings: Findings) -> Iterator[_Row]:
 def _circumstances(findings: Findings) -> list[tuple[str, str]]:
     run = findings.run
     session, at_once = run["session_timeout_seconds"], run["concurrency"]
-    length = f"{run['minutes']:g} minutes, session timeout {session:g} s, {at_once} jobs at once"
+    length = (
+        f"{run['minutes']:g} minutes, {run['group_protocol']} groups, session timeout {session:g} s, "
+        f"{at_once} jobs at once"
+    )
     return [
         ("run", f"{run['run']}, seed {findings.seed}, scenario {run['scenario']}"),
         ("length", length),

@@ -262,6 +262,7 @@ class Run:
             session_timeout_seconds=self.session.total_seconds(),
             concurrency=self.options.concurrency,
             ordered=tuple(ordered),
+            group_protocol=self.kafka.group_protocol.value,
         )
 
 
