@@ -33,17 +33,19 @@ demo: $(VENV)/.run  ## Audit this Python's standard library through a real Kafka
 GUARANTEES := $(sort $(wildcard tests/guarantees/test_*.py))
 EARLY := $(filter $(addprefix tests/guarantees/test_,a% b% c% d%),$(GUARANTEES))
 MODELS := tests/proof/test_model.py tests/proof/test_mutants.py
+AWAY := tests/guarantees/test_surroundings.py
 FIRST_TESTS := $(EARLY) tests/broker tests/producers tests/demo $(MODELS)
-SECOND_TESTS := $(filter-out $(EARLY),$(GUARANTEES)) tests/console
+SECOND_TESTS := $(filter-out $(EARLY) $(AWAY),$(GUARANTEES)) tests/console
+ELSEWHERE := $(addprefix tests/,guarantees broker producers demo console __pycache__)
+THIRD_TESTS := $(AWAY) $(filter-out $(ELSEWHERE),$(patsubst %/,%,$(wildcard tests/*/)))
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15 -m "not long"
 
 test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	@mkdir -p build
-	@$(PYTEST) $(FIRST_TESTS) > build/first-tests.log 2>&1 & first=$$!; \
-	$(PYTEST) $(SECOND_TESTS) > build/second-tests.log 2>&1 & second=$$!; \
+	@$(PYTEST) --junitxml=build/first.xml $(FIRST_TESTS) > build/first-tests.log 2>&1 & first=$$!; \
+	$(PYTEST) --junitxml=build/second.xml $(SECOND_TESTS) > build/second-tests.log 2>&1 & second=$$!; \
 	trap 'kill $$first $$second' INT TERM; \
-	$(PYTEST) $(addprefix --ignore=tests/,guarantees broker producers demo console) \
-	    $(addprefix --ignore=,$(MODELS)); third=$$?; \
+	$(PYTEST) --junitxml=build/third.xml $(THIRD_TESTS) $(addprefix --ignore=,$(MODELS)); third=$$?; \
 	wait $$first; one=$$?; wait $$second; two=$$?; \
 	cat build/first-tests.log build/second-tests.log; exit $$((one | two | third))
 
