@@ -420,3 +420,14 @@ def test_schemas_to_publish_are_part_of_the_plan() -> None:
 def test_partitions_are_written_shortly() -> None:
     assert listed([3]) == "partition 3"
     assert listed([0, 1, 2, 5, 8, 9]) == "partitions 0-2, 5, 8-9"
+
+
+def test_the_topic_of_heartbeats_forgets_processes_by_itself_also_where_it_was_made_without() -> (
+    None
+):
+    (beats,) = (topic for topic in wanted(pipeline(), settings()) if topic.role is Role.HEARTBEATS)
+    assert beats.config["cleanup.policy"] == "compact,delete"
+    assert beats.config["retention.ms"] == str(86_400_000)
+    older = with_config(ready(), "shop.workers", cleanup_policy="compact")
+    step = step_of(plan_for(older), "shop.workers")
+    assert (step.action, step.problems) == (Action.CHANGE, ())

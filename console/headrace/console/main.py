@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "dlq": ("dlq:app", _JOBS),
     "audit": ("audit:audit", _JOBS),
     "lag": ("lag:lag", _JOBS),
+    "workers": ("workers:workers", _JOBS),
     "stats": ("stats:stats", _JOBS),
     "retry": ("retry:app", _JOBS),
     "circuits": ("circuits:app", _JOBS),

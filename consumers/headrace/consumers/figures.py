@@ -42,10 +42,10 @@ class MemberFigures:
     commits: int = 0
     commit_failures: int = 0
     fenced: int = 0
-    handovers: Counter[str] = field(default_factory=Counter)
-    """By kind, those that landed."""
-    handover_failures: Counter[str] = field(default_factory=Counter)
-    """By kind, each try that did not."""
+    handovers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By kind and topic, those that landed."""
+    handover_failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By kind and topic, each try that did not."""
     handover_durations: Histogram = field(default_factory=_handover_histogram)
     blocked: str = ""
     """Why hand-overs do not go through, empty when they do."""
@@ -60,7 +60,8 @@ class MemberFigures:
     def handed_over(self, settled: Iterable[Settled], *, landed: bool) -> None:
         """Count the end of a transaction."""
         counts = self.handovers if landed else self.handover_failures
-        counts.update(each.handover.kind for each in settled if each.handover is not None)
+        changed = (each.handover for each in settled if each.handover is not None)
+        counts.update((handover.kind, handover.topic) for handover in changed)
 
 
 @dataclass(slots=True)

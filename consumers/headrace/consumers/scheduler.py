@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 import structlog
 from confluent_kafka import Message
 
-from headrace.consumers import hops
+from headrace.consumers import hops, vital_signs
 from headrace.consumers.clock import now_ms
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import SchedulerFigures
 from headrace.consumers.handover import HandOvers
+from headrace.consumers.heart import Heart
 from headrace.consumers.member import Member
 from headrace.consumers.naming import process_name
 from headrace.consumers.orders_reader import OrdersReader
@@ -41,8 +42,11 @@ from headrace.consumers.sweeping import Sweeping
 from headrace.consumers.tiers_dropping import TiersDropping
 from headrace.consumers.tiers_in_hand import TiersInHand
 from headrace.consumers.transition_log import TransitionLog
+from headrace.consumers.vital_signs import Identity, changes_of
+from headrace.pipeline.kafka import make_heartbeat_producer
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import (
+    HeartbeatSettings,
     KafkaSettings,
     ProducerSettings,
     SchedulerSettings,
@@ -73,6 +77,7 @@ class SchedulerOptions:
     producing: ProducerSettings = field(default_factory=lambda: load(ProducerSettings))
     settings: SchedulerSettings = field(default_factory=lambda: load(SchedulerSettings))
     tracing: TraceSettings = field(default_factory=lambda: load(TraceSettings))
+    heartbeats: HeartbeatSettings = field(default_factory=lambda: load(HeartbeatSettings))
 
 
 class Scheduler:
@@ -125,6 +130,7 @@ class Scheduler:
             self.orders.orders, self._in_hand, self._recorder, self.name, self.figures
         )
         self._sweeping = Sweeping(self.orders.orders, producer, topology.control)
+        self.heart = self._make_heart()
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -136,6 +142,7 @@ class Scheduler:
             self.orders.await_caught_up(self.stopping)
             member = self._join()
             self._schedules.start()
+            self.heart.start()
             try:
                 while not self.stopping.is_set():
                     self._turn(member)
@@ -147,9 +154,20 @@ class Scheduler:
             self.failure = error
             return 1
         finally:
+            self.heart.stop()
             self.orders.stop()
         _LOG.info("scheduler stopped", scheduler=self.name)
         return 0
+
+    def _make_heart(self) -> Heart:
+        identity = Identity(self.name, "scheduler")
+        return Heart(
+            lambda: make_heartbeat_producer(self.options.kafka),
+            self._topology.workers,
+            lambda: vital_signs.of_scheduler(identity, self._tiers, self.partitions, self.figures),
+            lambda: changes_of((self.figures,)),
+            self.options.heartbeats.heartbeat_interval,
+        )
 
     def _join(self) -> Member:
         return Member(

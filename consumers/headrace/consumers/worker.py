@@ -4,13 +4,14 @@ import os
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from headrace.consumers import vital_signs
 from headrace.consumers.attempt_traces import AttemptTraces
 from headrace.consumers.child import ChildSetup, LazySubmitter
 from headrace.consumers.dedup import NOTE_BYTES, Firsts, LaneDedup, NoteLog, NoteReader, Span
@@ -25,6 +26,7 @@ from headrace.consumers.executors.contract import Calls, call_of
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import HandOvers
+from headrace.consumers.heart import Heart
 from headrace.consumers.isolation import Isolation
 from headrace.consumers.lane import LaneThread
 from headrace.consumers.naming import process_name
@@ -38,11 +40,13 @@ from headrace.consumers.running import Runner
 from headrace.consumers.settled import Rules
 from headrace.consumers.slots import Slots
 from headrace.consumers.transition_log import TransitionLog
+from headrace.consumers.vital_signs import Identity, changes_of
 from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.context import Progress
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.kafka import (
     make_consumer,
+    make_heartbeat_producer,
     make_producer,
     make_reader,
     make_transactional_producer,
@@ -54,6 +58,7 @@ from headrace.pipeline.queues import Lane, Pool
 from headrace.pipeline.retry import Retry
 from headrace.pipeline.settings import (
     ClaimSettings,
+    HeartbeatSettings,
     KafkaSettings,
     ProducerSettings,
     TraceSettings,
@@ -86,6 +91,7 @@ class WorkerOptions:
     settings: WorkerSettings = field(default_factory=lambda: load(WorkerSettings))
     claims: ClaimSettings = field(default_factory=lambda: load(ClaimSettings))
     tracing: TraceSettings = field(default_factory=lambda: load(TraceSettings))
+    heartbeats: HeartbeatSettings = field(default_factory=lambda: load(HeartbeatSettings))
 
 
 class Worker:
@@ -145,6 +151,7 @@ class Worker:
         )
         self.lanes = {lane: self._lane(lane) for lane in lanes}
         self._by_topic = {lane.topic: thread for lane, thread in self.lanes.items()}
+        self.heart = self._make_heart()
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -179,6 +186,7 @@ class Worker:
         self.orders.await_caught_up(self.stopping)
         for lane in self.lanes.values():
             lane.thread.start()
+        self.heart.start()
         _LOG.info(
             "worker started",
             worker=self.name,
@@ -225,6 +233,7 @@ class Worker:
                 lane.thread.join(timeout=_CHECK_INTERVAL)
                 for executor in self._executors.values():
                     executor.check()
+        self.heart.stop()
         self.orders.stop()
         for executor in self._executors.values():
             executor.stop(at_once=any(lane.thread.is_alive() for lane in self.lanes.values()))
@@ -289,6 +298,23 @@ class Worker:
             dedup=dedup,
             attempts=self._attempts,
         )
+
+    def _make_heart(self) -> Heart:
+        identity, lanes = Identity(self.name, "worker"), tuple(self.lanes.values())
+        return Heart(
+            lambda: make_heartbeat_producer(self.options.kafka),
+            self.pipeline.topology.workers,
+            lambda: vital_signs.of_worker(identity, lanes, self.pools),
+            lambda: changes_of(lane.figures for lane in lanes),
+            self.options.heartbeats.heartbeat_interval,
+        )
+
+    @property
+    def pools(self) -> Mapping[Pool, Slots]:
+        """The slots of the pools that its lanes need."""
+        slots = {Pool.DEFAULT: self.shared, Pool.PROCESS: self.processes}
+        needed = {self._pool(lane) for lane in self.lanes}
+        return {pool: each for pool, each in slots.items() if pool in needed}
 
     def _dedup(self, lane: Lane, rules: Rules, figures: LaneFigures) -> LaneDedup | None:
         window = self.pipeline.queues[lane.queue].dedup_window

@@ -10,16 +10,16 @@ from datetime import timedelta
 from typing import Final
 
 from headrace.consumers.clock import now_ms
-from headrace.consumers.figures import SchedulerFigures
+from headrace.consumers.heart import Heart
 from headrace.consumers.lane import LaneThread
 from headrace.consumers.owned import OwnedPartition
-from headrace.consumers.schedules.figures import ScheduleFigures
 from headrace.consumers.worker import Worker
 from headrace.pipeline.queues import Pool
 from headrace.pipeline.telemetry.metric_list import JobOutcome, Metric
 from headrace.pipeline.telemetry.metrics import LabelValues, Metrics
 from headrace.pipeline.telemetry.series import Histogram
 from headrace.pipeline.telemetry.system_metrics import Figures
+from headrace.pipeline.topology import TIERS
 from headrace.schemas.states import JobState
 
 _UNKNOWN: Final = "unknown"
@@ -45,17 +45,19 @@ def register(metrics: Metrics, worker: Worker) -> None:
     metrics.register_collector(Metric.COMMITS, lambda: _commits(lanes))
     metrics.register_collector(Metric.REBALANCES, lambda: _rebalances(lanes))
     metrics.register_collector(Metric.HANDOVERS, lambda: _handovers(lanes))
+    metrics.register_collector(Metric.RETRIES, lambda: _retries(worker, lanes))
     metrics.register_collector(Metric.POLL_AGE, lambda: _poll_ages(lanes))
     metrics.register_collector(Metric.DEAD_JOBS, lambda: _dead(lanes, known))
     metrics.register_collector(Metric.RETRIES_PUT_OFF, lambda: _put_off(lanes))
     metrics.register_collector(Metric.TRANSITIONS, lambda: _transitions(lanes))
     metrics.register_collector(Metric.LOST_THREADS, lambda: {(): worker.lost_threads_ever})
+    metrics.register_collector(Metric.HEARTBEATS, lambda: beats_of(worker.heart))
     orders = worker.orders
     metrics.register_collector(Metric.ORDERS, lambda: {(): len(orders.orders)})
     metrics.register_collector(Metric.ORDERS_READABLE, lambda: {(): float(orders.is_well)})
     deaths = Metric.PROCESS_DEATHS
     metrics.register_collector(deaths, lambda: {(): sum(_deaths(lane) for lane in lanes)})
-    metrics.register_histograms(Metric.JOB_DURATION, lambda: _durations(lanes))
+    metrics.register_histograms(Metric.JOB_DURATION, lambda: _durations(lanes, known))
     metrics.register_histograms(
         Metric.JOB_WAIT, lambda: {(_topic(lane),): lane.figures.waits for lane in lanes}
     )
@@ -75,6 +77,9 @@ def register(metrics: Metrics, worker: Worker) -> None:
         Metric.OWNER_DEATHS: lambda lane: lane.partitions.dead_owners,
         Metric.GATED_RECORDS: lambda lane: lane.dispatch.gated,
         Metric.SUSPECTS: lambda lane: lane.dispatch.suspects,
+        Metric.ON_PROBATION: lambda lane: sum(
+            map(_on_probation, list(lane.partitions.owned.values()))
+        ),
         Metric.PARKED_KEYS: lambda lane: lane.figures.parked,
         Metric.MISPLACED_RECORDS: lambda lane: lane.figures.misplaced,
         Metric.LEDGER_SPAN: lambda lane: _widest(lane, lambda owned: owned.ledger.span),
@@ -84,28 +89,6 @@ def register(metrics: Metrics, worker: Worker) -> None:
         metrics.register_collector(spec, _each_lane(lanes, read))  # type: ignore[arg-type]
     metrics.register_collector(Metric.SLOTS, lambda: _slots(worker, lambda slots: slots[0]))
     metrics.register_collector(Metric.SLOTS_USED, lambda: _slots(worker, lambda slots: slots[1]))
-
-
-def register_scheduler(metrics: Metrics, figures: SchedulerFigures) -> None:
-    """Show what a scheduler holds in the metrics of its process."""
-    metrics.register_collector(Metric.HELD_RECORDS, lambda: {(): figures.held})
-    metrics.register_collector(Metric.HELD_BYTES, lambda: {(): figures.held_bytes})
-    metrics.register_collector(Metric.SPILLED, lambda: {(): figures.spilled})
-    metrics.register_collector(Metric.RELEASED, lambda: _by_name(figures.released))
-    metrics.register_collector(Metric.DROPPED, lambda: _by_name(figures.dropped))
-    metrics.register_collector(Metric.HOPPED, lambda: _by_name(figures.hopped))
-    metrics.register_histograms(Metric.LATENESS, lambda: {(): figures.lateness})
-    register_schedules(metrics, figures.schedules)
-
-
-def register_schedules(metrics: Metrics, figures: ScheduleFigures) -> None:
-    """Show what is counted of schedules in the metrics of the scheduler's process."""
-    metrics.register_collector(Metric.SCHEDULE_FIRES, lambda: _by_name(figures.fired))
-    metrics.register_collector(Metric.SCHEDULE_MISFIRES, lambda: _by_name(figures.missed))
-    metrics.register_collector(Metric.SCHEDULE_OVERLAPS, lambda: _by_name(figures.overlapped))
-    metrics.register_collector(Metric.SCHEDULES, lambda: {(): figures.in_charge})
-    metrics.register_collector(Metric.SCHEDULES_FAILING, lambda: {(): len(figures.failing)})
-    metrics.register_histograms(Metric.SCHEDULE_LATENESS, lambda: {(): figures.lateness})
 
 
 class WorkerTotals:
@@ -188,12 +171,33 @@ def _rebalances(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
 
 
 def _handovers(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
-    values: dict[LabelValues, float] = {}
+    values: dict[LabelValues, float] = defaultdict(float)
     for lane in lanes:
         ends = (("ok", lane.figures.handovers), ("failed", lane.figures.handover_failures))
         for end, counts in ends:
-            values |= {(_topic(lane), kind, end): count for kind, count in counts.copy().items()}
+            for (kind, _), count in counts.copy().items():
+                values[_topic(lane), kind, end] += count
     return values
+
+
+def _retries(worker: Worker, lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
+    tiers = {worker.pipeline.topology.tier(tier): tier.name for tier in TIERS}
+    return {
+        (_topic(lane), tiers[topic]): count
+        for lane in lanes
+        for (kind, topic), count in lane.figures.handovers.copy().items()
+        if kind == "retry"
+    }
+
+
+def _on_probation(owned: OwnedPartition) -> bool:
+    standing = owned.standing
+    return bool(standing.streak) and owned.ledger.commit_point < standing.suspects_until
+
+
+def beats_of(heart: Heart) -> Mapping[LabelValues, float]:
+    """Give what became of a process's heartbeats, as metrics have it."""
+    return {("ok",): heart.sent, ("failed",): heart.refusals}
 
 
 def _dead(lanes: Iterable[LaneThread], known: frozenset[str]) -> Mapping[LabelValues, float]:
@@ -220,9 +224,11 @@ def _put_off(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
     }
 
 
-def _durations(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, Histogram]:
+def _durations(
+    lanes: Iterable[LaneThread], known: frozenset[str]
+) -> Mapping[LabelValues, Histogram]:
     return {
-        (_topic(lane), job_type): histogram
+        (_topic(lane), job_type if job_type in known else _UNKNOWN): histogram
         for lane in lanes
         for job_type, histogram in lane.figures.durations.copy().items()
     }
@@ -234,10 +240,6 @@ def _deaths(lane: LaneThread) -> int:
 
 def _topic(lane: LaneThread) -> str:
     return lane.rules.lane.topic
-
-
-def _by_name(counts: Mapping[str, int]) -> Mapping[LabelValues, float]:
-    return {(name,): count for name, count in dict(counts).items()}
 
 
 def _poll_ages(lanes: Iterable[LaneThread]) -> Mapping[LabelValues, float]:
@@ -268,9 +270,7 @@ def _widest(lane: LaneThread, read: Callable[[OwnedPartition], float]) -> float:
 
 def _pools(worker: Worker) -> Mapping[Pool, tuple[int, int]]:
     """Slots and slots in use of the pools that the worker's lanes need."""
-    slots = {Pool.DEFAULT: worker.shared, Pool.PROCESS: worker.processes}
-    needed = {Pool(worker.pipeline.queues[lane.queue].pool) for lane in worker.lanes}
-    return {pool: (each.count, each.used) for pool, each in slots.items() if pool in needed}
+    return {pool: (each.count, each.used) for pool, each in worker.pools.items()}
 
 
 def _slots(worker: Worker, part: Callable[[tuple[int, int]], int]) -> Mapping[LabelValues, float]:

@@ -125,6 +125,20 @@ def make_transactional_producer(
     return make_producer(settings, producing, **(config | extra))
 
 
+def make_heartbeat_producer(settings: KafkaSettings) -> Producer:
+    """Make the producer of heartbeats: what is not taken within seconds is worth nothing any more.
+
+    Not idempotent: a refused record makes an idempotent producer begin anew.
+    """
+    config: dict[str, Any] = {
+        "enable.idempotence": False,
+        "acks": 1,
+        "delivery.timeout.ms": 5_000,
+        "queue.buffering.max.messages": 10,
+    }
+    return make_producer(settings, ProducerSettings.model_construct(), **config)
+
+
 def make_consumer(
     settings: KafkaSettings,
     group: str,

@@ -1,7 +1,7 @@
-"""The schemas of job types and of transitions, where every reader finds them: `<pipeline>.schemas`.
+"""The schemas of job types and of Headrace's own records, where every reader finds them: `<pipeline>.schemas`.
 
 A record's key is the schema's fingerprint in hex, its value is JSON: `name` (the job type),
-`parts` (what the schema describes: `arguments`, `result`, `transitions`) and `schema` (its text).
+`parts` (what the schema describes: `arguments`, `result`, `transitions`, `heartbeat`) and `schema` (its text).
 """
 
 import json
@@ -16,25 +16,26 @@ from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topology import Topology
 from headrace.schemas import fingerprint as fingerprints
-from headrace.schemas import transitions
+from headrace.schemas import heartbeats, transitions
 from headrace.schemas.errors import FingerprintCollisionError, SchemaError
 from headrace.schemas.parsed import parse
 
 _LOG = logging.getLogger("headrace.schemas")
 
-Part = Literal["arguments", "result", "transitions"]
+Part = Literal["arguments", "result", "transitions", "heartbeat"]
 ARGUMENTS: Final[Part] = "arguments"
 RESULT: Final[Part] = "result"
 TRANSITIONS: Final[Part] = "transitions"
-_PARTS: Final[tuple[Part, ...]] = (ARGUMENTS, RESULT, TRANSITIONS)
+HEARTBEAT: Final[Part] = "heartbeat"
+_PARTS: Final[tuple[Part, ...]] = (ARGUMENTS, RESULT, TRANSITIONS, HEARTBEAT)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedSchema:
-    """One schema of a job type, or that of transitions.
+    """One schema of a job type, or of records of Headrace's own.
 
     Attributes:
-        name: The job type; of transitions the record's name.
+        name: The job type; of Headrace's own records the record's name.
         text: The schema, as JSON.
         fingerprint: Its CRC-64-AVRO, 8 bytes.
         parts: What it describes; both, when arguments and result look alike.
@@ -63,7 +64,7 @@ class PublishedSchema:
 
 
 def declared_schemas(pipeline: Pipeline) -> tuple[PublishedSchema, ...]:
-    """Every schema that the pipeline's job types declare, each fingerprint once; then transitions'.
+    """Every schema that the pipeline's job types declare, each fingerprint once; then Headrace's own.
 
     Raises:
         FingerprintCollisionError: Two of them share a fingerprint and differ.
@@ -86,6 +87,7 @@ def _all_of(pipeline: Pipeline) -> Iterable[PublishedSchema]:
     yield PublishedSchema(
         transitions.NAME, transitions.TEXT, transitions.FINGERPRINT, (TRANSITIONS,)
     )
+    yield PublishedSchema(heartbeats.NAME, heartbeats.TEXT, heartbeats.FINGERPRINT, (HEARTBEAT,))
 
 
 def unpublished(

@@ -99,7 +99,7 @@ class Topology:
 
     @property
     def workers(self) -> str:
-        """Compacted: who is alive and what it does."""
+        """Compacted: the last heartbeat of each worker and scheduler."""
         return f"{self.pipeline}.workers"
 
     @property

@@ -149,6 +149,10 @@ class Cluster(AdminCalls):
             for span in found
         ]
 
+    def spans(self, topic: str, partitions: int) -> list[LogSpan]:
+        """Learn what each partition of one topic holds, committed records alone."""
+        return list(self._spans((topic, number) for number in range(partitions)).values())
+
     def groups(self, names: Collection[str]) -> Mapping[str, tuple[str, int]]:
         """Learn the state and the number of members of groups; a missing one is `dead`, 0."""
         if not names:

@@ -10,6 +10,7 @@ from headrace.consumers.figures import MemberFigures
 from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.settings import StoreSettings, load
 from headrace.pipeline.telemetry.health import CheckResult
+from headrace.pipeline.telemetry.metric_list import Metric
 from headrace.processors.projector.projector import Projector
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class ProjectorService:
         self._projector = Projector(process.pipeline, process.kafka, load(StoreSettings))
         self._admin = make_admin(process.kafka)
         process.health.add("store", self._writes)
+        process.metrics.register_collector(
+            Metric.PROJECTED_ROWS, lambda: {(): self._projector.written}
+        )
+        process.metrics.register_collector(Metric.PROJECTOR_SILENCE, self._silence)
 
     def run(self) -> int:
         """Work until `stop`; gives the exit code."""
@@ -50,6 +55,11 @@ class ProjectorService:
         except KafkaException:
             return False
         return True
+
+    def _silence(self) -> Mapping[tuple[str, ...], float]:
+        if not self._projector.last_write:
+            return {}
+        return {(): self._projector.silent_for().total_seconds()}
 
     def _writes(self) -> CheckResult:
         silent = self._projector.silent_for()

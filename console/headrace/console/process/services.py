@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from headrace.console.process.probes import follows_orders
-from headrace.consumers import worker_metrics
+from headrace.consumers import scheduler_metrics, worker_metrics
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.scheduler import Scheduler, SchedulerOptions
 from headrace.consumers.worker import Worker, WorkerOptions
@@ -90,7 +90,7 @@ class SchedulerService:
         )
         self._scheduler = Scheduler(process.pipeline, options)
         self._group = process.pipeline.topology.scheduler_group
-        worker_metrics.register_scheduler(process.metrics, self._scheduler.figures)
+        scheduler_metrics.register(process.metrics, self._scheduler)
         process.health.add("scheduler's orders", lambda: follows_orders(self._scheduler.orders))
 
     @property

@@ -23,7 +23,12 @@ from headrace.pipeline.settings.kafka import (
     Protocol,
     TopicSettings,
 )
-from headrace.pipeline.settings.operating import HttpSettings, LogFormat, LogSettings
+from headrace.pipeline.settings.operating import (
+    HeartbeatSettings,
+    HttpSettings,
+    LogFormat,
+    LogSettings,
+)
 from headrace.pipeline.settings.statistics import StatisticsSettings
 from headrace.pipeline.settings.store import StoreSettings
 from headrace.pipeline.settings.traces import TraceSettings
@@ -38,6 +43,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     StoreSettings,
     StatisticsSettings,
     ClaimSettings,
+    HeartbeatSettings,
     HttpSettings,
     LogSettings,
     TraceSettings,
@@ -73,6 +79,7 @@ __all__ = [
     "PREFIX",
     "ClaimSettings",
     "CommaList",
+    "HeartbeatSettings",
     "HttpSettings",
     "KafkaSettings",
     "LogFormat",

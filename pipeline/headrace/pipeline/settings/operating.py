@@ -34,6 +34,16 @@ class HttpSettings(Settings):
     )
 
 
+class HeartbeatSettings(Settings):
+    """How a process says that it lives."""
+
+    heartbeat_interval: PositiveDuration = Field(
+        default=timedelta(seconds=5),
+        description="How often a worker or scheduler tells what it does, for `headrace workers` and "
+        "`headrace lag`. One that was silent for three times as long counts as gone.",
+    )
+
+
 class LogFormat(StrEnum):
     """How a log line looks."""
 

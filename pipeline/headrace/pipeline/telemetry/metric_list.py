@@ -101,6 +101,12 @@ class Metric:
         "Retries that wait longer than their policy says, because their type's budget was used up.",
         (LANE, JOB_TYPE),
     )
+    RETRIES: Final = CounterSpec(
+        "headrace_retries_total",
+        "Failed jobs sent to wait for their next attempt, by the delay tier that they entered. "
+        "Those of ordered queues wait in place and are not in it.",
+        (LANE, TIER),
+    )
     JOBS_IN_FLIGHT: Final = GaugeSpec(
         "headrace_jobs_in_flight", "Attempts running now.", (LANE,), "jobs"
     )
@@ -181,6 +187,13 @@ class Metric:
         (LANE,),
         "jobs",
     )
+    ON_PROBATION: Final = GaugeSpec(
+        "headrace_partitions_on_probation",
+        "Partitions whose last owner died while its jobs ran, until those jobs are done: a second "
+        "death isolates them.",
+        (LANE,),
+        "partitions",
+    )
     PARKED_KEYS: Final = GaugeSpec(
         "headrace_parked_keys",
         "Keys of an ordered queue whose head waits in place for its retry.",
@@ -248,6 +261,34 @@ class Metric:
     )
 
     # Scheduler
+    SCHEDULER_PARTITIONS: Final = GaugeSpec(
+        "headrace_scheduler_partitions",
+        "Partitions of delay tiers that this process owns.",
+        (),
+        "partitions",
+    )
+    SCHEDULER_REBALANCES: Final = CounterSpec(
+        "headrace_scheduler_rebalances_total",
+        "Changes of the partitions of delay tiers owned.",
+        (CHANGE,),
+    )
+    SCHEDULER_POLL_AGE: Final = GaugeSpec(
+        "headrace_scheduler_poll_age_seconds",
+        "Time since the delay tiers were last polled. Over a few seconds the scheduler is stuck.",
+        (),
+        "seconds",
+    )
+    SCHEDULER_HANDOVER_DURATION: Final = HistogramSpec(
+        "headrace_scheduler_handover_duration_seconds",
+        "How long the transactions took that move records from tier to tier; one carries many.",
+        (),
+        "seconds",
+        HANDOVER_BUCKETS,
+    )
+    SCHEDULER_DEAD_LETTERS: Final = CounterSpec(
+        "headrace_scheduler_dead_letters_total",
+        "Records of delay tiers that became dead letters: no lane of the pipeline takes them.",
+    )
     HELD_RECORDS: Final = GaugeSpec(
         "headrace_scheduler_held_records", "Records in memory until due.", (), "records"
     )
@@ -326,7 +367,25 @@ class Metric:
         "headrace_producer_queue_full_total", "Times `submit` waited for the full local queue."
     )
 
+    # Projector
+    PROJECTED_ROWS: Final = CounterSpec(
+        "headrace_projector_rows_total", "Rows written to the query store."
+    )
+    PROJECTOR_SILENCE: Final = GaugeSpec(
+        "headrace_projector_silence_seconds",
+        "Time since the projector last wrote, looked in vain for something to write, or stood by "
+        "for another one. Over half a minute: it cannot reach Kafka or the store.",
+        (),
+        "seconds",
+    )
+
     # Process
+    HEARTBEATS: Final = CounterSpec(
+        "headrace_heartbeats_total",
+        "Heartbeats sent to the workers topic. Failures alone do no harm to jobs, but others take "
+        "the process for dead.",
+        (RESULT,),
+    )
     BROKER_UP: Final = GaugeSpec(
         "headrace_broker_up", "1 while Kafka answers, else 0.", (), "0 or 1"
     )

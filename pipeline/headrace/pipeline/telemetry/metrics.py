@@ -7,14 +7,14 @@ Two ways in, both typed by the closed list in `metric_list`:
 - `register_collector(Metric.JOBS, read)` is for what somebody counts anyway, in plain ints of his
   own: `read` is called at each scrape, and the hot path pays nothing.
 
-Values of one label set are added up, whichever way they came.
+Values of one label set are added up, whichever way they came; of very many label sets, see
+`series_bound`.
 """
 
 import logging
 import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 from typing import cast, overload
 
@@ -23,6 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.utils import floatToGoString
 
+from headrace.pipeline.release import own_version
 from headrace.pipeline.telemetry.metric_list import ALL_METRICS, Metric
 from headrace.pipeline.telemetry.metric_specs import (
     CounterSpec,
@@ -31,6 +32,7 @@ from headrace.pipeline.telemetry.metric_specs import (
     MetricSpec,
 )
 from headrace.pipeline.telemetry.series import Counter, Gauge, Histogram
+from headrace.pipeline.telemetry.series_bound import SeriesBound
 
 LabelValues = tuple[str, ...]
 Read = Callable[[], Mapping[LabelValues, float]]
@@ -53,12 +55,13 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None, *, role: str) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
         self._lock = Lock()
+        self._bound = SeriesBound()
         self._children: defaultdict[str, dict[LabelValues, Counter | Gauge | Histogram]]
         self._children = defaultdict(dict)
         self._sources: defaultdict[str, list[Read]] = defaultdict(list)
         self._histograms: defaultdict[str, list[ReadHistograms]] = defaultdict(list)
         self.child(
-            Metric.BUILD_INFO, version=_version(), python=platform.python_version(), role=role
+            Metric.BUILD_INFO, version=own_version(), python=platform.python_version(), role=role
         ).set(1)
         self.registry.register(self)
         if registry is None:
@@ -114,12 +117,16 @@ class Metrics:
         sampled = {spec: self._read_sources(spec) for spec in ALL_METRICS}
         for spec, values in sampled.items():
             family = _family(spec)
+            histograms: dict[LabelValues, Histogram] = {}
             for labels, series in (self._children_of(spec) | self._kept_elsewhere(spec)).items():
                 if isinstance(series, Histogram):
-                    _add_histogram(family, labels, series)
+                    histograms[labels] = series
                 else:
                     values[labels] = values.get(labels, 0.0) + series.value
-            for labels, value in values.items():
+            if isinstance(spec, HistogramSpec):
+                for labels, histogram in self._bound.histograms(spec, histograms).items():
+                    _add_histogram(family, labels, histogram)
+            for labels, value in self._bound.values(spec, values).items():
                 cast("GaugeMetricFamily", family).add_metric(labels, value)
             if family.samples:
                 yield family
@@ -145,13 +152,6 @@ class Metrics:
                 _LOG.exception("%s cannot be read; its series are left out", spec.name)
                 self.child(Metric.SOURCE_FAILURES, metric=spec.name).inc()
         return values
-
-
-def _version() -> str:
-    try:
-        return version("headrace")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _in_order(spec: MetricSpec, labels: Mapping[str, str]) -> LabelValues:

@@ -82,9 +82,19 @@ class Histogram:
             self._counts[index] += 1
             self._sum += value
 
+    def add(self, other: "Histogram") -> None:
+        """Add what another one of the same bounds has counted."""
+        counts, total = other._taken()  # noqa: SLF001 - of the same class
+        with self._lock:
+            self._counts = [mine + its for mine, its in zip(self._counts, counts, strict=True)]
+            self._sum += total
+
     def snapshot(self) -> tuple[list[tuple[float, int]], float]:
         """Give (upper bound, values up to it) for each bucket, ending with infinity, and the sum."""
-        with self._lock:
-            counts, total = list(self._counts), self._sum
+        counts, total = self._taken()
         bounds = (*self._bounds, float("inf"))
         return list(zip(bounds, accumulate(counts), strict=True)), total
+
+    def _taken(self) -> tuple[list[int], float]:
+        with self._lock:
+            return list(self._counts), self._sum

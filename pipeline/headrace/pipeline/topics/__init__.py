@@ -6,9 +6,10 @@ from headrace.pipeline.topics.control import known_partitions, record_partitions
 from headrace.pipeline.topics.offsets import OffsetStep, Start, starting_offset_allowed
 from headrace.pipeline.topics.plan import Action, ConfigChange, TopicPlan, TopicStep
 from headrace.pipeline.topics.render import PlanRow
-from headrace.pipeline.topics.wanted import Role, WantedTopic, wanted
+from headrace.pipeline.topics.wanted import GONE_KEPT, Role, WantedTopic, wanted
 
 __all__ = [
+    "GONE_KEPT",
     "Action",
     "ApplyReport",
     "ConfigChange",

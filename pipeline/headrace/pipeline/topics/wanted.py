@@ -32,6 +32,10 @@ _SEGMENTS: Final = 24
 that is left."""
 _ROWS_SEGMENT: Final = 8 * 1024 * 1024
 """Bytes after which what was overwritten in a table's topic can be compacted away."""
+_HEARTBEATS_SEGMENT: Final = 1024 * 1024
+"""The shortest that Kafka 4 allows: all that is not compacted yet is read by whoever looks."""
+GONE_KEPT: Final = timedelta(days=1)
+"""How long a process that ended is remembered: Kafka deletes its last heartbeat then, by itself."""
 MIN_INSYNC: Final = "min.insync.replicas"
 TIMESTAMP: Final = "message.timestamp.type"
 CLEANUP: Final = "cleanup.policy"
@@ -48,6 +52,7 @@ class Role(StrEnum):
     AUDIT = "audit"
     LETTERS = "letter states"
     DEDUP = "dedup notes"
+    HEARTBEATS = "heartbeats"
     COMPACTED = "compacted"
 
 
@@ -150,8 +155,9 @@ def _all(topology: Topology, settings: TopicSettings) -> Iterator[WantedTopic]:
             group=topology.scheduler_group,
         )
     yield make.log(Role.EVENTS, topology.events, settings.events_partitions)
-    for name in (topology.control, topology.schedules, topology.schemas, topology.workers):
+    for name in (topology.control, topology.schedules, topology.schemas):
         yield make.compacted(name)
+    yield make.heartbeats(topology.workers)
     yield make.compacted(topology.stats)
     yield make.rows(topology.statistics_rows, settings.events_partitions)
     yield make.letters(topology.letters)
@@ -184,6 +190,14 @@ class _Maker:
         """Give the topic of a table that is read whole whenever its owner changes: kept short."""
         config = self._compaction("compact") | {"segment.bytes": str(_ROWS_SEGMENT)}
         return self._topic(Role.COMPACTED, name, partitions, config, None)
+
+    def heartbeats(self, name: str) -> WantedTopic:
+        """Give the topic that every process writes to every few seconds, and that is read whole."""
+        config = self._compaction("compact,delete") | {
+            "segment.bytes": str(_HEARTBEATS_SEGMENT),
+            RETENTION: str(to_milliseconds(GONE_KEPT)),
+        }
+        return self._topic(Role.HEARTBEATS, name, 1, config, None)
 
     def letters(self, name: str) -> WantedTopic:
         retention = self.settings.dlq_retention + LETTERS_OUTLIVE
