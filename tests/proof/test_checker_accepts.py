@@ -271,3 +271,14 @@ def test_a_leaver_whose_dead_letter_was_refused_explains_what_ran_again(run: Run
         committed={(LANE, 0): Committed(job.offset + 1)},
     )
     accepted(run)
+
+
+def test_a_letter_that_was_refused_when_its_partition_moved_explains_what_ran_again(
+    run: Run,
+) -> None:
+    """Somebody joined meanwhile; the letter is the other worker's."""
+    clean(run)
+    job = run.job("a").runs(WORKER, What.RAISE)
+    run.fault(NOBODY, Kind.DLQ_FULL)
+    job.runs(OTHER, What.RAISE).dies(OTHER)
+    accepted(run)

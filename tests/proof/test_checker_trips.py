@@ -216,6 +216,18 @@ def stored_in_another_order_than_submitted(run: Run) -> None:
     run.job("a", lane=TURNS, key="k", seq=0).runs(WORKER).succeeds(WORKER)
 
 
+def a_retry_that_moved_while_letters_were_refused(run: Run) -> None:
+    job = run.job("a").runs(WORKER, What.RAISE)
+    run.fault(999, Kind.DLQ_FULL)
+    job.runs(OTHER, What.RAISE).retries(OTHER).released().runs(OTHER).succeeds(OTHER)
+
+
+def a_letter_again_in_the_worker_that_was_refused(run: Run) -> None:
+    job = run.job("a").runs(WORKER, What.RAISE)
+    run.fault(999, Kind.DLQ_FULL)
+    job.runs(WORKER, What.RAISE).dies(WORKER)
+
+
 def an_attempt_that_goes_back(run: Run) -> None:
     job = run.job("a").starts(WORKER)
     run.fault(WORKER, lasts=20_000)
@@ -334,6 +346,8 @@ STORIES: dict[str, tuple[Story, ...]] = {
         again_before_the_fault,
         started_after_the_fault_was_over, started_by_a_zombie,
         started_by_a_zombie_before_its_owner_told, both_copies_of_a_release,
+        a_retry_that_moved_while_letters_were_refused,
+        a_letter_again_in_the_worker_that_was_refused,
     ),
     "order_violations": (
         a_later_job_first, a_later_job_during_the_former, a_later_job_between_two_attempts,

@@ -16,6 +16,11 @@ Each re-execution must be explained by one fault, for which all of this holds:
    two and not the earlier has forgotten it. Told by transitions; what had hit the worker between
    the two excuses it.)
 
+A refusal of dead letters hits no worker, but bars the way out: the partition of a letter waits. When
+a join, after a worker before was killed say, gives that partition to another worker meanwhile, the
+attempt whose letter could not be stored runs again there. So a refusal explains the last attempt of a
+job that ended in it (or right before), in another worker, and nothing else.
+
 A storm of joins and leaves is known by what was committed at its end, when a job that it made run
 again may be done. So 4 and 5 do not hold for it where the execution before ended while dead letters
 were refused (or right before): its partition waits then, and whoever gives the partition up gives
@@ -72,7 +77,7 @@ def reexecutions(joined: Joined) -> Reexecutions:
     count = 0
     for job, before, again in _repeated(joined):
         count += 1
-        fault = faults.explaining(before, again)
+        fault = faults.explaining(before, again) or faults.barring(job, before, again)
         if fault is None:
             unexplained.append(_example(job, before, again, faults))
         else:
@@ -125,6 +130,14 @@ class _Faults:
             None,
         )
 
+    def barring(self, job: Job, before: Ran, again: Ran) -> Fault | None:
+        """Give the refusal because of which a job's letter was left to another worker."""
+        attempt = before.execution.attempt
+        is_letter = any(letter.attempt == attempt for letter in job.dead)
+        if not is_letter or before.execution.worker == again.execution.worker:
+            return None
+        return self._refusal_at(before.execution.end)
+
     def between(self, before: Ran, again: Ran) -> list[Fault]:
         """Give the faults that hit the worker in time to explain a re-execution."""
         hits = self.by_worker.get(before.execution.worker, ())
@@ -135,10 +148,14 @@ class _Faults:
         """Whether a worker that left in a storm could not store this outcome."""
         if fault.kind is not Kind.REBALANCE_STORM:
             return False
-        end = before.execution.end
-        return any(
-            each.began_ns - _REFUSED_BEFORE <= end <= each.ended_ns for each in self.refusals
-        )
+        return self._refusal_at(before.execution.end) is not None
+
+    def _refusal_at(self, moment: int) -> Fault | None:
+        """Give the refusal in which, or right before which, something ended."""
+        for each in self.refusals:
+            if each.began_ns - _REFUSED_BEFORE <= moment <= each.ended_ns:
+                return each
+        return None
 
     def covered(self, fault: Fault, record: TopicRecord) -> bool:
         """Whether a record was done for everybody when the fault hit."""
