@@ -1,6 +1,7 @@
 """`headrace deploy`: files of the deployment, derived from a pipeline's declaration."""
 
 import difflib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -66,11 +67,60 @@ def render(
     """Render the files that run a pipeline: the same text for the same declaration."""
     text = _rendered(required(pipeline), image, app_dir)
     if check:
-        _compare(file or _USUAL_FILES[target], text)
+        wanted = file or _USUAL_FILES[target]
+        _compare(wanted, text, f"`--output {wanted}` in place of `--check`")
     elif file is None:
         print(text, end="")
     else:
         _write(file, text)
+
+
+@app.command()
+def boards(
+    *,
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--folder",
+            metavar="FOLDER",
+            help="Where `dashboards/` and `alerts/` are, or are made.",
+            file_okay=False,
+        ),
+    ] = Path("deploy"),
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing; exit code 1 when a file differs from the rendering."
+        ),
+    ] = False,
+) -> None:
+    """Render Grafana's dashboards and Prometheus's alerts: the same for every pipeline."""
+    for path, text in _boards().items():
+        if check:
+            _compare(folder / path, text, f"`headrace deploy boards --folder {folder}`")
+        else:
+            _make_folder((folder / path).parent)
+            _write(folder / path, text)
+
+
+def _boards() -> Mapping[Path, str]:
+    try:
+        from headrace.deploy.observability.files import rendered
+    except ImportError as error:
+        raise DeployError(
+            f"rendering boards needs grafana-foundation-sdk ({error}); run: pip install "
+            "'headrace[deploy]'"
+        ) from error
+    return rendered()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeployError(
+            f"{folder} cannot be made: {error.strerror}; choose another one with --folder"
+        ) from error
 
 
 def _rendered(reference: str, image: str | None, app_dir: Path | None) -> str:
@@ -79,9 +129,12 @@ def _rendered(reference: str, image: str | None, app_dir: Path | None) -> str:
     return render_compose(load(reference, app_dir), reference, ComposeOptions(image=image))
 
 
-def _compare(file: Path, text: str) -> None:
-    """Print how the file differs; an error, and so exit code 1, when it does."""
-    found = _read(file)
+def _compare(file: Path, text: str, again: str) -> None:
+    """Print how the file differs; an error, and so exit code 1, when it does.
+
+    `again` says how it is rendered.
+    """
+    found = _read(file, again)
     if found == text:
         output.console(errors=True).print(f"{file} is as rendered", markup=False)
         return
@@ -91,18 +144,16 @@ def _compare(file: Path, text: str) -> None:
     for line in lines:
         print(line)
     raise DeployError(
-        f"{file} differs from the rendering: render it again with `--output {file}` in place of "
-        "`--check`, or undo what was edited by hand"
+        f"{file} differs from the rendering: render it again with {again}, or undo what was edited "
+        "by hand"
     )
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, again: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DeployError(
-            f"{file} does not exist: render it with `--output {file}` in place of `--check`"
-        ) from None
+        raise DeployError(f"{file} does not exist: render it with {again}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DeployError(f"{file} cannot be read: {error}") from error
 

@@ -1,0 +1,1 @@
+"""Boards for Grafana and rules for Prometheus, made from the list of metrics."""
