@@ -13,7 +13,8 @@ from headrace.pipeline.telemetry.series import Histogram
 from headrace.pipeline.telemetry.series_bound import OTHER, SeriesBound
 from tests.telemetry.test_metrics import samples
 
-DECLARED = {"lane", "job_type", "tier", "schedule", "metric", "version", "python", "role"}
+DECLARED = {"lane", "job_type", "topic", "group", "tier", "schedule", "metric"}
+DECLARED |= {"version", "python", "role"}
 """Labels without a closed list of values: they take them from declarations, and from operators."""
 
 

@@ -86,7 +86,7 @@ _CRASHES: Final = Panel(
 )
 _DELAYS: Final = Panel(
     "Held until due",
-    "Records in the schedulers' memory, and how late the last one of a hundred is released.",
+    "Records in the schedulers' memory, which are released to the millisecond.",
     Unit.COUNT,
     (Query(gauge(Metric.HELD_RECORDS), "held"),),
 )
