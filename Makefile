@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ROOTS := schemas pipeline producers consumers processors deploy console
 CODE := $(ROOTS) tests examples benchmarks
 
-.PHONY: help install demo test check format bench-quick prove prove-quick mutants docs pins clean
+.PHONY: help install demo test check format bench bench-report bench-quick prove prove-quick mutants docs pins clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,18 @@ check: $(VENV)/.dev  ## Lint, format check, types, import layers, dead code, dep
 format: $(VENV)/.dev  ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --only-binary :all: -r requirements/bench.txt
+	@touch $@
+
+bench: $(VENV)/.bench  ## An hour: all systems side by side; goes on where it was broken off (BENCH="--only celery --workload 2")
+	$(BIN)/python -m benchmarks.field.run $(BENCH)
+	@test -n "$(BENCH)" || $(MAKE) bench-report
+
+bench-report: $(VENV)/.bench  ## Tables and plots in docs/benchmarks from what make bench measured
+	$(BIN)/python -m benchmarks.field.report
+	$(BIN)/python -m benchmarks.field.capacity
 
 bench-quick: $(VENV)/.dev  ## Headrace and a bare confluent-kafka loop, two minutes at most
 	$(BIN)/python -m benchmarks.quick

@@ -148,10 +148,12 @@ def await_share(dues: list[int], share: float) -> int:
     return int(time.time() * 1000)
 
 
-def steady(kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, jobs: int) -> Figures:
+def steady(
+    kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, jobs: int, rate: float = RATE
+) -> Figures:
     """One scheduler, replaced in two ways on the way."""
     first = schedulers.start()
-    dues = spread(jobs, jobs / RATE)
+    dues = spread(jobs, jobs / rate)
     figures = submit(pipeline, dues)
     replaced = await_share(dues, 1 / 3)
     second = schedulers.start()
@@ -173,11 +175,13 @@ def steady(kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, job
     return figures | {"memory_growth_mb": schedulers.growth_mb}
 
 
-def shared(kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, jobs: int) -> Figures:
+def shared(
+    kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, jobs: int, rate: float = RATE
+) -> Figures:
     """Two schedulers; one is killed halfway, and its part stands still for its session."""
     schedulers.start()
     killed = schedulers.start()
-    dues = spread(jobs, jobs / RATE)
+    dues = spread(jobs, jobs / rate)
     figures = submit(pipeline, dues)
     await_share(dues, 1 / 2)
     schedulers.end(killed, signal.SIGKILL)
@@ -186,7 +190,9 @@ def shared(kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, job
     return figures | {"memory_growth_mb": schedulers.growth_mb}
 
 
-def burst(kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, jobs: int) -> Figures:
+def burst(
+    kafka: KafkaSettings, pipeline: Pipeline, schedulers: Schedulers, jobs: int, rate: float = RATE
+) -> Figures:
     """All due within a second: late by what throughput allows, and no memory beyond the bound."""
     schedulers.start()
     dues = spread(jobs, 1.0)
@@ -216,8 +222,8 @@ def kafka_of_its_own() -> Iterator[KafkaSettings]:
             yield load(KafkaSettings)
 
 
-def measure(name: str, jobs: int) -> Figures:
-    """Do one run, on fresh topics."""
+def measure(name: str, jobs: int, rate: float = RATE) -> Figures:
+    """Do one run, on fresh topics; so many jobs a second are due where they are due evenly."""
     pipeline: Pipeline = getattr(delays_pipeline, name)
     with kafka_of_its_own() as kafka, tempfile.TemporaryDirectory() as folder:
         report = apply_plan(plan_topics(pipeline, kafka, load(TopicSettings)), kafka)
@@ -225,7 +231,7 @@ def measure(name: str, jobs: int) -> Figures:
             raise RuntimeError(report.summary)
         schedulers = Schedulers(pipeline, Path(folder))
         try:
-            return RUNS[name](kafka, pipeline, schedulers, jobs)
+            return RUNS[name](kafka, pipeline, schedulers, jobs, rate)
         finally:
             schedulers.close()
 

@@ -25,8 +25,13 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def running(programs: Path) -> Iterator[str]:
-    """Start a server on loopback; gives the SQLAlchemy URL of an empty database."""
+def running(programs: Path, *, durable: bool = False) -> Iterator[str]:
+    """Start a server on loopback; gives the SQLAlchemy URL of an empty database.
+
+    Args:
+        programs: Where PostgreSQL's programs are.
+        durable: Whether each commit waits for the disk, as outside of tests.
+    """
     user = _USER if os.geteuid() == 0 else None  # it refuses to run as root
     with tempfile.TemporaryDirectory(prefix="headrace-postgres-") as name:
         folder = Path(name)
@@ -44,7 +49,7 @@ def running(programs: Path) -> Iterator[str]:
             "listen_addresses": "127.0.0.1",
             "port": str(port),
             "unix_socket_directories": "",
-            "fsync": "off",
+            "fsync": "on" if durable else "off",
         }
         given = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
         with (folder / "log").open("wb") as log:

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "kafka": ("kafka:app", _SET_UP),
     "deploy": ("deploy:app", _SET_UP),
     "prove": ("prove:prove", _SET_UP),
+    "bench": ("bench:bench", _SET_UP),
 }
 """By name: the module in `commands` with what it exports (a Typer, or a function), and the panel of
 the help that it stands in."""

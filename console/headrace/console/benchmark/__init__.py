@@ -1,0 +1,1 @@
+"""`headrace bench`: how fast a Kafka of the user's carries jobs."""
