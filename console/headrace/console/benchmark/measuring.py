@@ -5,14 +5,17 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
 
 from headrace.console.benchmark import workload
 from headrace.console.benchmark.workload import NOTE, Workload
-from headrace.console.proof.cluster import UserCluster
 from headrace.consumers.worker import Worker, WorkerOptions
+from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.settings import KafkaSettings, TopicSettings, load
 from headrace.pipeline.topics import apply_plan, plan_topics
 from headrace.producers import Producer
@@ -22,6 +25,8 @@ _JOIN: Final = 60.0
 _STALL: Final = 30.0
 """Seconds without any job after which the run is given up."""
 _WARM: Final = 0.05
+_REMOVAL: Final = 30.0
+_NEVER_THERE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND)
 _LEAST_PINGS: Final = 20
 _CONFIRM: Final = 30.0
 
@@ -90,15 +95,38 @@ def measure(kafka: KafkaSettings, wish: Wish, progress: Callable[[str], None]) -
         KafkaUnavailableError: Kafka does not answer.
     """
     jobs = workload.make(f"bench-{uuid.uuid4().hex[:8]}")
-    cluster = UserCluster(kafka, jobs.pipeline)
+    plan = plan_topics(jobs.pipeline, kafka, load(TopicSettings))
     try:
-        report = apply_plan(plan_topics(jobs.pipeline, kafka, load(TopicSettings)), kafka)
+        report = apply_plan(plan, kafka)
         if not report.ok:
             raise BenchmarkError(f"the benchmark's topics were not made: {report.summary}")
         return _measured(jobs, kafka, wish, progress)
     finally:
         progress(f"removing topics and groups {jobs.pipeline.name}.*")
-        cluster.close()
+        _remove(kafka, jobs, [step.wanted.name for step in plan.steps])
+
+
+def _remove(kafka: KafkaSettings, jobs: Workload, topics: list[str]) -> None:
+    """Delete by name what may have been made: a list of what there is lags behind on busy brokers."""
+    admin = make_admin(kafka)
+    groups = [lane.topic for lane in jobs.pipeline.topology.lanes()]
+    of_groups = admin.delete_consumer_groups(groups, request_timeout=_REMOVAL)
+    answers: dict[str, Future[Any]] = {f"group {name}": each for name, each in of_groups.items()}
+    answers |= {f"topic {name}": each for name, each in admin.delete_topics(topics).items()}
+    left = {name: error for name, each in answers.items() if (error := _refused(each))}
+    if left:
+        reasons = "; ".join(f"{name}: {error}" for name, error in left.items())
+        raise BenchmarkError(f"of this benchmark some is left, delete it by hand: {reasons}")
+
+
+def _refused(answer: Future[Any]) -> str | None:
+    """Why something was not deleted; None when it was, or was never there."""
+    try:
+        answer.result(_REMOVAL)
+    except KafkaException as error:
+        refusal = error.args[0]
+        return None if refusal.code() in _NEVER_THERE else str(refusal.str())
+    return None
 
 
 def _measured(

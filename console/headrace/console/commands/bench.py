@@ -1,5 +1,6 @@
 """`headrace bench`: how fast a Kafka of one's own carries jobs."""
 
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,6 +49,8 @@ def bench(
     from headrace.pipeline.settings import KafkaSettings, LogSettings, load
     from headrace.pipeline.telemetry import logs
 
+    # As Ctrl-C: what was made is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logs.configure(load(LogSettings, log_level="warning"), role="bench")
     kafka = load(KafkaSettings, bootstrap_servers=bootstrap)
     wish = Wish(jobs, min(500, jobs), rate, seconds, concurrency)
