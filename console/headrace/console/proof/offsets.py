@@ -37,6 +37,14 @@ class Offsets:
         self._tiers = tuple(topology.tier(tier) for tier in TIERS)
         self._topics = {lane: (lane,) for lane in self._lanes} | {self._scheduler: self._tiers}
 
+    def close(self) -> None:
+        """Let go of all connections, while there is a broker.
+
+        A consumer that is left to the interpreter's end may spin for ever in librdkafka's close
+        when its broker is gone.
+        """
+        self._lookers.close()
+
     def snapshot(self) -> dict[Place, Committed]:
         """What the lanes' groups have committed, metadata included, transactions under way not.
 

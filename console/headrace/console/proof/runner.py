@@ -131,6 +131,7 @@ class Run:
         make_topics(self.pipeline, self.kafka)
         self.session = self.cluster.session_timeout()
         self.offsets = Offsets(self.kafka, self.pipeline)
+        self._stack.callback(self.offsets.close)
         self.sightings = Sightings(options.folder)
         lanes = tuple(lane.topic for lane in self.pipeline.topology.lanes())
         self.crew = Crew(self.folder, self.cluster, self.pipeline.name, lanes, options.concurrency)
