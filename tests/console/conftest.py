@@ -19,6 +19,7 @@ import pytest
 
 from headrace.pipeline.settings import KafkaSettings, TopicSettings
 from headrace.pipeline.topics import apply_plan, plan_topics
+from tests.processors.test_job_history import Lived
 
 ROOT = Path(__file__).parents[2]
 SHOP = "tests.sample_pipelines.shop:shop"
@@ -138,6 +139,12 @@ def make_topics(kafka: str, name: str) -> None:
         pipeline = runpy.run_path(str(ROOT / "tests/sample_pipelines/shop.py"))["shop"]
     settings = KafkaSettings(bootstrap_servers=kafka)
     assert apply_plan(plan_topics(pipeline, settings, TopicSettings()), settings).ok
+
+
+@pytest.fixture(scope="session")
+def lived(kafka: str) -> Lived:
+    """A shop in which jobs have lived, for tests that only look."""
+    return Lived(kafka)
 
 
 @pytest.fixture(scope="session")

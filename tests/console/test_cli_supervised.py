@@ -5,6 +5,9 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
+from headrace.console.commands import up
 from tests.console.conftest import SHOP, CommandLine, eventually
 from tests.console.test_cli_worker import call, lines
 
@@ -56,6 +59,12 @@ def stored(headrace: CommandLine, env: dict[str, str]) -> list[str]:
     return [total["state"] for total in found["totals"]]
 
 
+def succeeded(headrace: CommandLine, env: dict[str, str]) -> int:
+    done = headrace("stats", "--json", env=env)
+    windows = json.loads(done.stdout)["total"]["windows"] if done.returncode == 0 else {}
+    return int(windows["1h"]["counts"]["succeeded"]) if windows else 0
+
+
 def test_up_brings_everything_and_takes_it_down_again(
     headrace: CommandLine, tmp_path: Path
 ) -> None:
@@ -71,7 +80,32 @@ def test_up_brings_everything_and_takes_it_down_again(
     eventually("the delayed job ran", lambda: len(lines(mark)) == 1)
     env |= {"HEADRACE_STORE_URL": f"sqlite:///{tmp_path}/broker/store.db"}
     eventually("the store knows", lambda: stored(headrace, env) == ["succeeded"])
+    eventually("it is counted", lambda: succeeded(headrace, env) == 1)
     command.signal(signal.SIGINT)
     assert command.ends() == 0
     assert headrace("kafka", "status", *where).returncode == 3
     assert headrace.ok("kafka", "stop", *where).startswith("no kafka runs")
+
+
+def test_what_up_starts_can_be_left_out_and_all_of_it_ends_with_it(shop: CommandLine) -> None:
+    command = shop.start("up", "--no-projector")
+    command.says("worker started")
+    command.says("counting")
+    assert "headrace stats --watch" in command.text()
+    assert not command.children("projector")
+    children = [pid for name in ("worker", "statistics") for pid in command.children(name)]
+    assert len(children) == 2
+    command.signal(signal.SIGKILL)
+    command.ends()
+    eventually("they are gone", lambda: not any(lives(pid) for pid in children))
+
+
+def test_up_says_what_it_leaves_out_where_it_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert up._derived(projector=True, statistics=False) == ["processors projector"]
+    monkeypatch.setattr(up, "_is_installed", lambda module: module != "faust")
+    assert up._derived(projector=True, statistics=True) == ["processors projector"]
+    assert "`headrace processors statistics` left out: install headrace[processors]" in " ".join(
+        capsys.readouterr().err.split()
+    )

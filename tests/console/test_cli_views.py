@@ -17,11 +17,6 @@ pytestmark = pytest.mark.kafka
 MODULE = "views_of_a_shop"
 
 
-@pytest.fixture(scope="module")
-def lived(kafka: str) -> Lived:
-    return Lived(kafka)
-
-
 @pytest.fixture(autouse=True)
 def importable(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType(MODULE)

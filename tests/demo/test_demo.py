@@ -1,7 +1,8 @@
 """The whole demo, as `make demo` runs it, over a small tree.
 
 What can go wrong: a job's outcome is lost or doubled when its worker is killed, an earlier run's
-jobs are taken for this one's, a process is left behind. Both runs use one broker directory, so the
+jobs are taken for this one's, a process is left behind, a query store that was lost does not come back
+whole. Both runs use one broker directory, so the
 second finds the data of the first.
 """
 
@@ -9,8 +10,11 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
-from contextlib import closing
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +22,16 @@ from typing import Any
 import psutil
 import pytest
 
+from examples.source_audit.jobs import audit
 from examples.source_audit.readback import EVENTS, ends
 from headrace.pipeline import broker, settings
 from headrace.pipeline.kafka import make_reader
-from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.settings import KafkaSettings, StoreSettings
+from headrace.processors.projector.projector import Projector
+from headrace.processors.store.engine import open_store
+from headrace.processors.store.reading import StoreFilter, StoreReader
 from headrace.schemas.transitions import decode_batch
+from tests.support.stage import wait_until
 
 ROOT = Path(__file__).parents[2]
 BAD = {"b_bad.py": "print 'old'\n", "c/bad.py": "x = 1\x00\n"}
@@ -46,14 +55,19 @@ def test_every_file_has_its_outcome_and_nothing_is_left_running(
     assert not demo.left_behind()
 
 
-def test_a_worker_killed_in_the_middle_loses_nothing(
+def test_a_worker_killed_and_a_store_deleted_in_the_middle_lose_nothing(
     broker_directory: Path, tmp_path: Path
 ) -> None:
+    store = StoreSettings.model_validate({"store_url": f"sqlite:///{tmp_path}/store.db"})
     demo = Demo(broker_directory, _tree(tmp_path, functions=600), tmp_path / "figures.json")
     bootstrap = demo.await_line(r"kafka +(\S+:\d+),")
     demo.await_line(r"topics ")
-    succeeded = _await_results(bootstrap, demo, at_least=5)
+    with _projecting(bootstrap, store):
+        succeeded = _await_results(bootstrap, demo, at_least=5)
+        wait_until("some are in the store", lambda: "succeeded" in _stored(store).values())
     assert succeeded < LIMIT - len(BAD), "the kill must come in the middle: make the files larger"
+    for file in tmp_path.glob("store.db*"):
+        file.unlink()
     worker = int(demo.await_line(r"worker +process (\d+)"))
     psutil.Process(worker).kill()
     figures = demo.end()
@@ -61,6 +75,48 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     _assert_complete(figures, demo.output)
     assert figures["restarts"] == 1
     assert not demo.left_behind()
+    _assert_all_come_back(broker_directory, store, figures)
+
+
+def _assert_all_come_back(
+    broker_directory: Path, store: StoreSettings, figures: dict[str, Any]
+) -> None:
+    """A projector that starts with no store at all brings every job of every run back."""
+    wanted = {"succeeded": figures["succeeded"], "dead": sum(figures["dead"].values())}
+    with (
+        broker.running(broker.BrokerOptions(directory=broker_directory)) as address,
+        _projecting(address.bootstrap, store),
+    ):
+        wait_until(
+            f"the store has {wanted}",
+            lambda: Counter(_stored(store, figures["run"]).values()) == wanted,
+        )
+
+
+@contextmanager
+def _projecting(bootstrap: str, store: StoreSettings) -> Iterator[None]:
+    projector = Projector(audit, settings.load(KafkaSettings, bootstrap_servers=bootstrap), store)
+    thread = threading.Thread(target=projector.run, name="projector")
+    thread.start()
+    try:
+        yield
+    finally:
+        projector.stop()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def _stored(store: StoreSettings, run: str | None = None) -> dict[str, str]:
+    """The states of the jobs that the store knows, of one run or of all."""
+    engine = open_store(store)
+    try:
+        reader = StoreReader(engine, audit.name)
+        if reader.edition() is None:
+            return {}
+        jobs = reader.page(StoreFilter(tenant=run), limit=1_000).jobs
+        return {job.job_id: job.state for job in jobs}
+    finally:
+        engine.dispose()
 
 
 @dataclass

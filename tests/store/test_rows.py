@@ -7,23 +7,17 @@ other batches; readers of different databases disagree about which row is the la
 import itertools
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.processors.store.rows import (
-    EventRow,
-    JobRow,
-    distinct,
-    latest,
-    lies_somewhere,
-    order_key,
-    rows_of,
-)
+from headrace.processors.store.row_types import EventRow, JobRow
+from headrace.processors.store.rows import distinct, latest, lies_somewhere, order_key, rows_of
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import NOWHERE, Transition
 from tests.store.evidence import LANE, SHOP, transition, transitions
 
 
+@settings(deadline=None)
 @given(transitions())
 def test_order_keys_compare_as_transitions_do(found: list[Transition]) -> None:
     for one, other in itertools.combinations(found, 2):
@@ -31,6 +25,7 @@ def test_order_keys_compare_as_transitions_do(found: list[Transition]) -> None:
             assert order_key(one) < order_key(other)
 
 
+@settings(deadline=None)
 @given(transitions(), st.randoms(use_true_random=False))
 def test_any_order_and_any_repetition_give_the_same_rows(
     found: list[Transition], chance: Random

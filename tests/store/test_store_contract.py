@@ -7,17 +7,20 @@ depend on how the stream was cut; a rebuild that shows an empty store; jobs that
 import random
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, insert, inspect, update
+from sqlalchemy import Engine, insert, update
 
 from headrace.pipeline.settings import StoreSettings
 from headrace.processors.errors import NotOwnerError, StoreError, StoreUnavailableError
 from headrace.processors.store import editions
-from headrace.processors.store.engine import MIGRATIONS, open_store, open_to_read
+from headrace.processors.store import engine as store_engine
+from headrace.processors.store.engine import open_store, open_to_read
 from headrace.processors.store.keeping import Retention
+from headrace.processors.store.migrating import MIGRATIONS
 from headrace.processors.store.reading import StoreFilter, StoreReader
 from headrace.processors.store.rows import rows_of
 from headrace.processors.store.tables import EDITIONS, STORE, VERSION
@@ -46,9 +49,10 @@ def new_writer(engine: Engine, pipeline: str = "shop", owner: str = "me") -> Wri
 
 def batch_of(found: list[Transition], at: int = 1) -> Batch:
     """What the stream makes of transitions."""
-    rows = [rows_of(each, SHOP.topology) for each in found]
-    events = [event for _, event in rows if event is not None]
-    return Batch([job for job, _ in rows], events, {("shop.events", 0): at})
+    batch = Batch(positions={("shop.events", 0): at})
+    for each in found:
+        batch.add(rows_of(each, SHOP.topology))
+    return batch
 
 
 def contents(engine: Engine, pipeline: str) -> list[object]:
@@ -229,24 +233,93 @@ def test_a_store_of_a_newer_version_is_refused_with_the_remedy(
             opening(settings)
 
 
+def make_older(engine: Engine) -> None:
+    """Take back what version 2 brought."""
+    tables = editions.ensure(engine, "shop").tables
+    with engine.begin() as connection:
+        tables.results.drop(connection)
+        for column in ("progress", "progress_text"):
+            connection.exec_driver_sql(f"ALTER TABLE {tables.events.name} DROP COLUMN {column}")
+        connection.execute(update(STORE).values(value=1))
+
+
 def test_a_store_of_an_older_version_is_migrated_by_who_writes_and_refused_to_who_reads(
+    engine: Engine, settings: StoreSettings
+) -> None:
+    new_writer(engine).write(batch_of([transition()]))
+    make_older(engine)
+    with pytest.raises(StoreUnavailableError, match="made by an older Headrace"):
+        open_to_read(settings)
+    again = open_store(settings)
+    told = transition("b", result=b"r")
+    new_writer(again).write(batch_of([transition("b", "running", progress=0.5), told]))
+    reader = StoreReader(again, "shop")
+    assert reader.life("a") is not None
+    life = reader.life("b")
+    assert life is not None
+    assert life.result is not None
+    assert life.result.result == b"r"
+    assert [event.progress for event in life.events] == [0.5, None]
+    again.dispose()
+    open_to_read(settings).dispose()
+
+
+def test_every_older_version_can_be_migrated() -> None:
+    assert sorted(MIGRATIONS) == list(range(1, VERSION))
+
+
+def test_a_store_that_may_only_be_read_is_an_error_that_says_so(
     engine: Engine, settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_writer(engine).write(batch_of([transition()]))
-    with engine.begin() as connection:
-        connection.execute(update(STORE).values(value=VERSION - 1))
-    with pytest.raises(StoreUnavailableError, match="made by an older Headrace"):
-        open_to_read(settings)
 
-    def migrate(connection: Connection) -> None:
-        connection.exec_driver_sql("CREATE TABLE brought_on (step INTEGER)")
+    def read_only(connection: Any, record: object) -> None:
+        set_up(connection, record)
+        connection.execute("PRAGMA query_only=ON")
 
-    monkeypatch.setitem(MIGRATIONS, VERSION - 1, migrate)
-    again = open_store(settings)
-    assert inspect(again).has_table("brought_on")
-    assert StoreReader(again, "shop").life("a") is not None
-    again.dispose()
-    open_to_read(settings).dispose()
+    set_up = store_engine._set_up_sqlite
+    monkeypatch.setattr(store_engine, "_set_up_sqlite", read_only)
+    url = settings.store_url.get_secret_value()
+    if engine.dialect.name == "postgresql":
+        url += "%20-cdefault_transaction_read_only%3Don"
+    there = StoreSettings.model_validate({"store_url": url})
+    with pytest.raises(StoreError, match=r"may only be read.*HEADRACE_STORE_URL") as caught:
+        claim_at(there)
+    assert not isinstance(caught.value, StoreUnavailableError)
+    reader = open_to_read(there)
+    assert StoreReader(reader, "shop").life("a") is not None
+    reader.dispose()
+
+
+def claim_at(settings: StoreSettings) -> None:
+    opened = open_store(settings)
+    try:
+        editions.claim(opened, editions.ensure(opened, "shop"), "me")
+    finally:
+        opened.dispose()
+
+
+def test_a_store_that_is_locked_may_be_written_later(
+    engine: Engine, settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL lets who writes wait")
+    monkeypatch.setattr(store_engine, "_BUSY_MS", 50)
+    other = open_store(settings)
+    writer = new_writer(other)
+    with engine.begin(), pytest.raises(StoreUnavailableError, match="database is locked"):
+        writer.write(batch_of([transition()]))
+    writer.write(batch_of([transition()]))
+    assert StoreReader(other, "shop").life("a") is not None
+    other.dispose()
+
+
+def test_text_may_hold_any_character(engine: Engine) -> None:
+    odd = "\N{PILE OF POO} \x1b[31m' \\ % \0"
+    told = transition("a\0b", "dead", key=odd, tenant=odd, error_type=odd, error_message=odd)
+    new_writer(engine).write(batch_of([told]))
+    (job,) = StoreReader(engine, "shop").page(StoreFilter(text="' \\ %")).jobs
+    assert (job.error_message or "")[:-1] == odd[:-1]
 
 
 def test_reading_makes_nothing(settings: StoreSettings) -> None:

@@ -1,8 +1,9 @@
 """Every topic and group name of a pipeline, and what each topic must be like."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
 from headrace.pipeline.queues import Lane, Queue
@@ -52,7 +53,7 @@ def tier_for(remaining: timedelta) -> Tier:
     return next(tier for tier in reversed(TIMED_TIERS) if tier.wait <= longest)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Topology:
     """The names of a pipeline's topics and groups."""
 
@@ -134,4 +135,9 @@ class Topology:
 
     def lane_of_topic(self, topic: str) -> Lane | None:
         """Find the lane of a topic name; None when it is not a lane of this pipeline."""
-        return next((lane for lane in self.lanes() if lane.topic == topic), None)
+        return self._by_topic.get(topic)
+
+    @cached_property
+    def _by_topic(self) -> Mapping[str, Lane]:
+        """Made once: whoever reads transitions asks for each of them."""
+        return {lane.topic: lane for lane in self.lanes()}

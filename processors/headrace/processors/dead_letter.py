@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.processors.job_view import both_times
 from headrace.processors.payloads import Payload
 from headrace.processors.repair.fingerprints import Fingerprint, fingerprint
 from headrace.processors.repair.letter_states import LetterMark, LetterState
 from headrace.processors.repair.raw_records import RawRecord
 from headrace.processors.sightings import Location, Sighting
+from headrace.processors.times import both_times
 from headrace.schemas import headers, trace_context
 from headrace.schemas.headers import PastAttempt
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from headrace.processors.dead_letter import DeadLetter
-from headrace.processors.job_view import both_times
+from headrace.processors.times import both_times
 
 HOUR: Final = 3_600_000
 """Milliseconds."""

@@ -13,7 +13,9 @@ from headrace.pipeline.errors import TopicError
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
+from headrace.pipeline.topology import Topology
 from headrace.processors.batches import BatchReader
+from headrace.processors.job_events import events_of
 from headrace.processors.job_list import JobFilter, JobLister, Listing
 from headrace.processors.job_search import Evidence, JobSearch
 from headrace.processors.job_view import JobSummary, JobView, summary_of
@@ -127,22 +129,13 @@ class JobHistory:
             evidence.transitions,
             record.location if record is not None else _place(last),
             evidence.waiting,
-            _arguments(payloads, summary, record),
-            _result(payloads, last),
+            arguments_of(payloads, summary, record),
+            result_of(payloads, last),
             record.text(headers.EDITED_FROM) if record is not None else None,
-            self._mark(record),
+            mark_of(self._kafka, self._pipeline.topology, record),
             record.trace_id if record is not None else None,
+            events_of(*evidence.transitions, *(() if record is None else (record,))),
         )
-
-    def _mark(self, record: Sighting | None) -> LetterMark | None:
-        """Read what was done about a dead letter; nothing is known where the topic is missing."""
-        if record is None or record.state is not JobState.DEAD:
-            return None
-        try:
-            marks = read_marks(self._kafka, self._pipeline.topology)
-        except TopicError:
-            return None
-        return marks.get(str(record.location))
 
 
 def require(snapshot: Snapshot, topic: str) -> None:
@@ -157,6 +150,17 @@ def require(snapshot: Snapshot, topic: str) -> None:
         )
 
 
+def mark_of(kafka: KafkaSettings, topology: Topology, record: Sighting | None) -> LetterMark | None:
+    """Read what was done about a dead letter; nothing is known where the topic is missing."""
+    if record is None or record.state is not JobState.DEAD:
+        return None
+    try:
+        marks = read_marks(kafka, topology)
+    except TopicError:
+        return None
+    return marks.get(str(record.location))
+
+
 def _place(last: Transition | Sighting) -> Location | None:
     if isinstance(last, Sighting):
         return last.location
@@ -165,15 +169,17 @@ def _place(last: Transition | Sighting) -> Location | None:
     return Location(last.lane, last.partition, last.offset)
 
 
-def _arguments(
+def arguments_of(
     payloads: PayloadReader, summary: JobSummary, record: Sighting | None
 ) -> Payload | None:
+    """Decode what a job was submitted with; None when its record is gone."""
     if record is None:
         return None
     return payloads.arguments(summary.job_type, record.payload, record.raw.items())
 
 
-def _result(payloads: PayloadReader, last: Transition | Sighting) -> Payload | None:
+def result_of(payloads: PayloadReader, last: Transition | Sighting) -> Payload | None:
+    """Decode what a handler returned; None when it did not, or returned nothing to keep."""
     if isinstance(last, Sighting) or last.state != JobState.SUCCEEDED:
         return None
     if last.result is None and last.result_claim is None:

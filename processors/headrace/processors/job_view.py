@@ -3,18 +3,13 @@
 from dataclasses import dataclass
 
 from headrace.pipeline.topology import Topology
+from headrace.processors.job_events import JobEvent
 from headrace.processors.payloads import Payload
 from headrace.processors.repair.letter_states import LetterMark
 from headrace.processors.sightings import Location, Sighting
+from headrace.processors.times import both_times
 from headrace.schemas import headers
-from headrace.schemas.headers import format_time
 from headrace.schemas.transitions import Transition
-
-
-def both_times(name: str, milliseconds: int | None) -> dict[str, object]:
-    """A time under two keys: `<name>_ms` (epoch milliseconds) and `<name>` (RFC 3339)."""
-    text = None if milliseconds is None else format_time(milliseconds)
-    return {f"{name}_ms": milliseconds, name: text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +83,9 @@ class JobView:
         edited_from: The job whose dead letter was edited to make this one, if one was.
         letter: What was done about its dead letter; None when it is open, or there is none.
         trace_id: The trace that its record belongs to, if that carries one.
+        events: All that is known to have happened, oldest first: transitions, and its records on
+            delay tiers, dead-letter topics and lanes. The store knows all of those; what is read
+            from Kafka alone has its last record at most.
     """
 
     summary: JobSummary
@@ -99,10 +97,11 @@ class JobView:
     edited_from: str | None = None
     letter: LetterMark | None = None
     trace_id: str | None = None
+    events: tuple[JobEvent, ...] = ()
 
     def as_json(self, *, arguments: bool = True) -> dict[str, object]:
         """Keys of `JobSummary.as_json`, and `location`, `arguments`, `result`, `edited_from`,
-        `letter`, `trace_id`, `transitions`."""  # noqa: D205, D209
+        `letter`, `trace_id`, `transitions`, `events`."""  # noqa: D205, D209
         life = self.summary.as_json()
         life["location"] = self.location.as_json() if self.location else None
         life["lies_there"] = self.lies_there
@@ -113,6 +112,7 @@ class JobView:
         life["letter"] = self.letter.as_json() if self.letter else None
         life["trace_id"] = self.trace_id
         life["transitions"] = [transition_json(each) for each in self.transitions]
+        life["events"] = [each.as_json() for each in self.events]
         return life
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.processors.job_view import both_times
+from headrace.processors.times import both_times
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from headrace.producers.errors import DeliveryError, PayloadTooLargeError, Submi
 from headrace.producers.options import Fired, SubmitOptions, lane_for
 from headrace.producers.preparation import Preparation
 from headrace.producers.receipt import Answers, Counts, Receipt
-from headrace.producers.results import Results
+from headrace.producers.results import Results, ResultSource
 from headrace.producers.superseding import Superseding
 from headrace.schemas import headers
 from headrace.schemas.ids import dedup_job_id, new_job_id
@@ -61,6 +61,8 @@ class Producer:
         metrics: Where submissions are counted; `Metrics(prometheus_client.REGISTRY, role="…")`
             shows them beside a service's own.
         traces: Who is told of submissions; as HEADRACE_TRACES says when not given.
+        results: Who is asked for a job's end that the events topic does not tell any more:
+            `headrace.processors.stored_results(pipeline)` asks the query store.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -76,13 +78,14 @@ class Producer:
         metrics: Metrics | None = None,
         claims: ClaimSettings | None = None,
         traces: Traces | None = None,
+        results: ResultSource | None = None,
     ) -> None:
         self.pipeline = pipeline
         kafka = kafka or load(KafkaSettings)
         self._settings = settings or load(ProducerSettings)
         self._claims = ClaimStore(claims or load(ClaimSettings), pipeline.name)
         self._claimed_above = self._claims.above if self._claims.given else sys.maxsize
-        self._results = Results(pipeline, kafka, self._claims)
+        self._results = Results(pipeline, kafka, self._claims, results)
         self._answers = Answers(on_error, self._results)
         self._client = make_producer(kafka, self._settings)
         self._superseding = Superseding(self._client)

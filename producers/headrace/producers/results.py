@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +23,11 @@ from headrace.schemas.parsed import read_value
 from headrace.schemas.states import JobState
 from headrace.schemas.transitions import Transition
 
+ResultSource = Callable[[str], Transition | None]
+"""Gives the last transition of a job by its id, with the result; None when it does not know the job.
+Raises a HeadraceError when it cannot be asked. It is called in the thread of whoever waits, or in one
+of the event loop's."""
+
 
 class Results:
     """Gives the results of a pipeline's jobs. Thread-safe; connects when first asked.
@@ -30,10 +36,18 @@ class Results:
         pipeline: The declaration.
         kafka: Where Kafka is.
         claims: Where results are stored that are too large for a transition.
+        elsewhere: Who is asked for what the events topic does not tell any more.
     """
 
-    def __init__(self, pipeline: Pipeline, kafka: KafkaSettings, claims: ClaimStore) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        kafka: KafkaSettings,
+        claims: ClaimStore,
+        elsewhere: ResultSource | None = None,
+    ) -> None:
         self._claims = claims
+        self._elsewhere = elsewhere
         self._types = pipeline.job_types
         self._follower = Follower(kafka, pipeline.topology)
         self._schemas = known_schemas(pipeline, kafka)
@@ -86,13 +100,30 @@ class Results:
         self._follower.close()
 
     def _value(self, wait: Wait, job_type: str) -> Any:
-        if wait.problem is not None:
-            raise wait.problem
-        if wait.last is None or not JobState(wait.last.state).is_final:
-            raise _doubled(wait, job_type)
-        if wait.last.state != JobState.SUCCEEDED:
-            raise _failed(wait.last)
-        return self._decoded(wait.last)
+        ended = wait.last
+        if wait.problem is not None or ended is None or not JobState(ended.state).is_final:
+            ended = self._told_elsewhere(wait.problem or _doubled(wait, job_type), wait.job_id)
+        if ended.state != JobState.SUCCEEDED:
+            raise _failed(ended)
+        return self._decoded(ended)
+
+    def _told_elsewhere(self, problem: HeadraceError, job_id: str) -> Transition:
+        """Ask for a job whose end the events topic does not tell.
+
+        Raises:
+            HeadraceError: The problem, if nobody else knows that the job has ended.
+        """
+        if self._elsewhere is None:
+            raise problem
+        try:
+            found = self._elsewhere(job_id)
+        except HeadraceError as error:
+            raise ResultUnavailableError(
+                f"{problem}; nor can it be asked elsewhere: {error}"
+            ) from error
+        if found is None or not JobState(found.state).is_final:
+            raise problem
+        return found
 
     def _decoded(self, ended: Transition) -> Any:
         declared = self._types.get(ended.job_type)

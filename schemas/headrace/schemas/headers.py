@@ -102,9 +102,9 @@ _OWN: Final = frozenset(
 
 _MAX_COUNT: Final = 2**31 - 1
 """Attempts, steps and generations are Avro ints in transitions."""
-_MAX_TIME: Final = 253_402_300_799_999
+MAX_TIME: Final = 253_402_300_799_999
 """The last millisecond that RFC 3339 can write, in the year 9999."""
-_MIN_TIME: Final = -62_135_596_800_000
+MIN_TIME: Final = -62_135_596_800_000
 """The first one, in the year 1."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -258,7 +258,7 @@ def _read(
         _number(get(GENERATION), _MAX_COUNT),
         None if tenant is None else tenant.decode(),
         parse_time(expiry.decode()) if expiry else None,
-        _number(due, _MAX_TIME) if due else None,
+        _number(due, MAX_TIME) if due else None,
         None if dedup is None else dedup.decode(),
         _read_history(get(HISTORY)),
         _shared(content_type) if content_type else AVRO,
@@ -323,4 +323,4 @@ def parse_time(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"the time {text!r} has no offset from UTC; write it as …Z or …+01:00")
-    return max(_MIN_TIME, min(round(moment.timestamp() * 1000), _MAX_TIME))
+    return max(MIN_TIME, min(round(moment.timestamp() * 1000), MAX_TIME))

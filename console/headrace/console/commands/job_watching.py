@@ -1,7 +1,6 @@
 """`headrace jobs show --watch`: a job as it goes on, with what it tells of its progress."""
 
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from headrace.console.commands import views
@@ -33,23 +32,6 @@ def bar_of(last: "Transition | None") -> str | None:
     return bar(last.progress, last.progress_text)
 
 
-def condensed(life: Iterable["Transition"]) -> list["Transition"]:
-    """Leave out all but the last word of each attempt: it may have told one each second."""
-    kept: list[Transition] = []
-    for each in life:
-        if kept and _goes_on(kept[-1], each):
-            kept.pop()
-        kept.append(each)
-    return kept
-
-
-def _goes_on(before: "Transition", each: "Transition") -> bool:
-    """Whether both tell of one running attempt."""
-    return (before.state, before.order[:2]) == (each.state, each.order[:2]) and (
-        each.state == JobState.RUNNING
-    )
-
-
 def watch(pipeline: "Pipeline", view: "JobView", *, json: bool) -> int:
     """Tell what becomes of a job until it is over.
 
@@ -76,7 +58,7 @@ def watch(pipeline: "Pipeline", view: "JobView", *, json: bool) -> int:
 def _follow(pipeline: "Pipeline", view: "JobView", screen: "_Screen") -> "Transition":
     from headrace.processors.job_watch import JobWatch
 
-    known = set(view.transitions)
+    known = set(map(_key, view.transitions))
     last = view.transitions[-1] if view.transitions else None
     since = view.summary.updated if last is None else last.time
     with JobWatch(pipeline, views.kafka(), view.summary.job_id, since) as job:
@@ -84,12 +66,17 @@ def _follow(pipeline: "Pipeline", view: "JobView", screen: "_Screen") -> "Transi
             screen.show(last)
         while last is None or not _is_over(last):
             for each in job.news(_WAIT):
-                if each in known or each.state == JobState.DUPLICATE:
+                if _key(each) in known or each.state == JobState.DUPLICATE:
                     continue
                 screen.show(each)
                 if last is None or each.order > last.order:
                     last = each
     return last
+
+
+def _key(each: "Transition") -> tuple[object, ...]:
+    """What tells a transition from others, also where the store has told it."""
+    return (*each.order, each.worker, each.lane, each.partition, each.offset)
 
 
 def _is_over(last: "Transition") -> bool:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 _BOOTSTRAP = "HEADRACE_BOOTSTRAP_SERVERS"
 _STORE = "HEADRACE_STORE_URL"
+_STREAMS = "HEADRACE_STATS_DIR"
 _PROJECTOR = "processors projector"
+_STATISTICS = "processors statistics"
 Port = int
 
 
@@ -50,13 +52,21 @@ def up(
     directory: Annotated[
         Path, typer.Option("--directory", help="The folder of the embedded broker.")
     ] = Path(".headrace"),
+    projector: Annotated[
+        bool, typer.Option("--projector/--no-projector", help="Keep the query store up to date.")
+    ] = True,
+    statistics: Annotated[
+        bool,
+        typer.Option("--statistics/--no-statistics", help="Count rates, errors and waiting times."),
+    ] = True,
     app_dir: AppDir = None,
 ) -> None:
-    """Run a pipeline on this machine: broker, topics, workers, scheduler, store, until Ctrl-C.
+    """Run a pipeline on this machine: broker, topics, workers, scheduler, store and statistics.
 
-    The embedded broker is started if none runs, unless HEADRACE_BOOTSTRAP_SERVERS names a Kafka;
-    it is stopped again at the end, and its data stays. The query store is a file in the broker's
-    folder, unless HEADRACE_STORE_URL names another; without `headrace[processors]` there is none.
+    Until Ctrl-C. The embedded broker is started if none runs, unless HEADRACE_BOOTSTRAP_SERVERS names
+    a Kafka; it is stopped again at the end, and its data stays. The query store is a file in the
+    broker's folder, unless HEADRACE_STORE_URL names another. Store and statistics need the extra
+    `processors`; without it the rest runs, and says so.
     """
     from headrace.console.process.role import Role, configure_logs
     from headrace.console.process.supervised import check_ports, supervise
@@ -68,33 +78,53 @@ def up(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     role = Role("up", reference, start=begin)
     configure_logs(role)
-    children = processes + (2 if _can_project() else 1)
-    check_ports(children)
+    derived = _derived(projector=projector, statistics=statistics)
+    listening = processes + (2 if _PROJECTOR in derived else 1)
+    check_ports(listening)
     budget = load_settings(WorkerSettings).worker_drain_budget
     declared = load(reference, app_dir)
     with _broker(directory, keep=keep_broker) as (kafka, log):
         _apply(declared, kafka, begin)
         programs = _programs(role, processes, concurrency, app_dir)
-        ports = _ports(children)
-        store = _store_url(directory)
-        programs = [_placed(p, kafka, port, store) for p, port in zip(programs, ports, strict=True)]
+        programs += _deriving(role, derived, processes + 1, app_dir)
+        ports = [*_ports(listening), *([0] * (len(programs) - listening))]
+        own = _places(directory)
+        programs = [_placed(p, kafka, port, own) for p, port in zip(programs, ports, strict=True)]
         _announce(declared, kafka, log, programs, ports, directory)
         raise typer.Exit(supervise(programs, budget))
+
+
+def _derived(*, projector: bool, statistics: bool) -> list[str]:
+    """The commands that keep the store and the statistics, as far as they are wanted and installed."""
+    wanted = {_PROJECTOR: ("sqlalchemy", projector), _STATISTICS: ("faust", statistics)}
+    found = [command for command, (module, is_wanted) in wanted.items() if is_wanted]
+    missing = [command for command in found if not _is_installed(wanted[command][0])]
+    if missing:
+        names = " and ".join(f"`headrace {command}`" for command in missing)
+        output.progress(f"{names} left out: install headrace[processors] to have it here too")
+    return [command for command in found if command not in missing]
 
 
 def _programs(
     role: "Role", processes: int, concurrency: int | None, app_dir: Path | None
 ) -> list["Program"]:
-    """The children: workers, a scheduler, and a projector if it is installed."""
+    """The children that run jobs: workers and a scheduler."""
     reference = role.reference
     options = worker_options(role, concurrency, app_dir)
     programs = [program("worker", reference, i, *options) for i in range(processes)]
     scheduling = worker_options(role, None, app_dir)
-    programs.append(program("scheduler", reference, processes, *scheduling))
-    if _can_project():
-        where = () if app_dir is None else ("--app-dir", str(app_dir))
-        programs.append(program(_PROJECTOR, reference, processes + 1, *where))
-    return programs
+    return [*programs, program("scheduler", reference, processes, *scheduling)]
+
+
+def _deriving(
+    role: "Role", commands: list[str], index: int, app_dir: Path | None
+) -> list["Program"]:
+    """The children that read what becomes of jobs; the first of them is the one with a port."""
+    where = () if app_dir is None else ("--app-dir", str(app_dir))
+    return [
+        program(command, role.reference, index + number, *where)
+        for number, command in enumerate(commands)
+    ]
 
 
 @contextmanager
@@ -157,20 +187,24 @@ def _ports(count: int) -> list[Port]:
     return ports
 
 
-def _can_project() -> bool:
-    return importlib.util.find_spec("sqlalchemy") is not None
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
-def _store_url(directory: Path) -> str:
-    return os.environ.get(_STORE) or f"sqlite:///{directory / 'store.db'}"
+def _places(directory: Path) -> dict[str, str]:
+    """Where the children keep what they derive, unless the environment says."""
+    own = {_STORE: f"sqlite:///{directory / 'store.db'}", _STREAMS: str(directory / "streams")}
+    return {name: os.environ.get(name) or place for name, place in own.items()}
 
 
-def _placed(child: "Program", kafka: "KafkaSettings", port: Port, store: str) -> "Program":
-    """Tell a child where Kafka and the store are, and which port is its own."""
+def _placed(
+    child: "Program", kafka: "KafkaSettings", port: Port, places: Mapping[str, str]
+) -> "Program":
+    """Tell a child where Kafka and its files are, and which port is its own."""
     index = int(child.name.rpartition(" ")[2])
     own: Mapping[str, str] = {
+        **places,
         _BOOTSTRAP: kafka.bootstrap_servers,
-        _STORE: store,
         # A child counts up from the first port by its index.
         "HEADRACE_HTTP_PORT": str(port - index if port else 0),
     }
@@ -195,7 +229,7 @@ def _announce(
         ("its log", log),
         *(
             (("store", directory / "store.db"),)
-            if _can_project() and _STORE not in os.environ
+            if _runs(_PROJECTOR, programs) and _STORE not in os.environ
             else ()
         ),
         *(
@@ -203,9 +237,15 @@ def _announce(
             for child, port in zip(programs, ports, strict=True)
             if port
         ),
+        ("statistics", "headrace stats --watch" if _runs(_STATISTICS, programs) else None),
     ]
     output.facts(rows)
     if _BOOTSTRAP not in os.environ:
         output.progress(
             "Ctrl-C stops everything; what runs may end first, a second one does not wait"
         )
+
+
+def _runs(command: str, programs: list["Program"]) -> bool:
+    name = command.rsplit(maxsplit=1)[-1]
+    return any(each.name.startswith(f"{name} ") for each in programs)

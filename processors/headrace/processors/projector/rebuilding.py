@@ -15,12 +15,12 @@ from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.processors.errors import StoreError
+from headrace.processors.job_events import TRANSITION
 from headrace.processors.projector.projector import MOST_ROWS
 from headrace.processors.projector.stream import Stream
 from headrace.processors.store import editions
 from headrace.processors.store.editions import Edition
 from headrace.processors.store.engine import told
-from headrace.processors.store.rows import TRANSITION
 from headrace.processors.store.writing import Batch, Writer, insert_into
 from headrace.schemas.states import JobState
 
@@ -126,12 +126,13 @@ def _take_over(
 ) -> None:
     """Copy what the stream does not tell any more; what it does tell wins.
 
-    Jobs and events are copied where the new edition has none. Counts are of jobs that had left the
+    Jobs, events and results are copied where the new edition has none. Counts are of jobs that had left the
     store: those of days that the stream may still tell of are not copied, it has told them again.
     """
     for source, target in (
         (old.tables.jobs, new.tables.jobs),
         (old.tables.events, new.tables.events),
+        (old.tables.results, new.tables.results),
     ):
         names = [column.name for column in source.c]
         statement = insert_into(engine, target).from_select(names, select(source).where(true()))

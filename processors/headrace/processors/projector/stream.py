@@ -17,7 +17,7 @@ from headrace.processors.batches import BatchReader
 from headrace.processors.errors import NotFoundError
 from headrace.processors.sightings import sight
 from headrace.processors.snapshot import Cluster, Snapshot
-from headrace.processors.store.rows import Evidence, rows_of
+from headrace.processors.store.rows import Evidence, rows_of, unfit
 from headrace.processors.store.writing import Batch, Gap
 
 _LOG = structlog.get_logger("headrace.projector")
@@ -105,10 +105,11 @@ class Stream:
             self._take_event(place, error, batch, message.offset())
             return
         for each in self._evidence(message, self._roles[place[0]]):
-            job, event = rows_of(each, self._pipeline.topology)
-            batch.jobs.append(job)
-            if event is not None:
-                batch.events.append(event)
+            problem = unfit(each)
+            if problem is None:
+                batch.add(rows_of(each, self._pipeline.topology))
+            else:
+                self._note_gap(f"{place[0]}/{place[1]}/{message.offset()}", problem)
         batch.positions[place] = (message.offset() or 0) + 1
 
     def _evidence(self, message: Message, role: Role) -> Sequence[Evidence]:

@@ -17,10 +17,10 @@ from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
 from headrace.pipeline.topology import Topology
 from headrace.processors.job_history import require
-from headrace.processors.job_view import both_times
 from headrace.processors.reader import Progress, TopicReader
 from headrace.processors.sightings import as_bytes
 from headrace.processors.snapshot import CLOCK_MARGIN, Cluster
+from headrace.processors.times import both_times
 
 _LOG = logging.getLogger("headrace.audit")
 UNKNOWN_USER: Final = "unknown"

@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 from headrace.pipeline.group_offsets import Place
-from headrace.processors.job_view import both_times
 from headrace.processors.repair.letter_filter import OPEN_LETTERS, LetterFilter
 from headrace.processors.repair.replay_check import Aim
 from headrace.processors.repair.replay_errors import ReplayError
 from headrace.processors.repair.replay_record import Attempts
 from headrace.processors.snapshot import LogSpan
+from headrace.processors.times import both_times
 
 BATCH: Final = 500
 """Letters that are written before they are recorded: far below the 10,000 records in which a lane

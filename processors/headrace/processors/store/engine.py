@@ -1,6 +1,6 @@
 """Opening the store's database: SQLite (write-ahead log) or PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from sqlalchemy.exc import (
 
 from headrace.pipeline.settings import StoreSettings
 from headrace.processors.errors import StoreError, StoreUnavailableError
+from headrace.processors.store.migrating import MIGRATIONS
 from headrace.processors.store.tables import EDITIONS, STORE, VERSION, shared
 
 _BUSY_MS: Final = 5_000
@@ -28,9 +29,6 @@ _WRONG_URL: Final = (
     "HEADRACE_STORE_URL is no URL of a store: write sqlite:///PATH or "
     "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 )
-Migration = Callable[[Connection], None]
-MIGRATIONS: Final[dict[int, Migration]] = {}
-"""By the version that they start from: each brings the database one version on."""
 
 
 def open_store(settings: StoreSettings) -> Engine:
@@ -173,11 +171,15 @@ def shown(url: URL) -> str:
 def _prepare(connection: Connection) -> None:
     if not inspect(connection).has_table(STORE.name):
         _make(connection)
-    version = _version(connection)
+    if _version(connection) < VERSION:
+        _migrate(connection)
+
+
+def _migrate(connection: Connection) -> None:
+    version = _version(connection, alone=True)
     for step in range(version, VERSION):
         MIGRATIONS[step](connection)
-    if version < VERSION:
-        connection.execute(update(STORE).where(STORE.c.name == "version").values(value=VERSION))
+    connection.execute(update(STORE).where(STORE.c.name == "version").values(value=VERSION))
 
 
 def _check(connection: Connection) -> None:
@@ -193,8 +195,10 @@ def _check(connection: Connection) -> None:
         )
 
 
-def _version(connection: Connection) -> int:
-    version = connection.scalar(select(STORE.c.value).where(STORE.c.name == "version"))
+def _version(connection: Connection, *, alone: bool = False) -> int:
+    """Read the version; with `alone` no other process reads it so until the transaction ends."""
+    row = select(STORE.c.value).where(STORE.c.name == "version")
+    version = connection.scalar(row.with_for_update() if alone else row)
     if version is not None and version > VERSION:
         raise StoreError(
             f"the store {shown(connection.engine.url)} has version {version}, made by a newer "

@@ -63,14 +63,15 @@ class Retention:
             return sum(self._remove(connection, states, now - age) for states, age in self._ages)
 
     def _remove(self, connection: Connection, states: tuple[str, ...], before: int) -> int:
-        jobs, events = self._edition.tables.jobs, self._edition.tables.events
+        tables = self._edition.tables
+        jobs = tables.jobs
         old = select(jobs.c.job_id).where(and_(jobs.c.state.in_(states), jobs.c.updated < before))
         ids = list(connection.scalars(old.order_by(jobs.c.updated).limit(AT_ONCE)))
         if not ids:
             return 0
         self._count(connection, ids)
-        connection.execute(delete(events).where(events.c.job_id.in_(ids)))
-        connection.execute(delete(jobs).where(jobs.c.job_id.in_(ids)))
+        for table in (tables.events, tables.results, jobs):
+            connection.execute(delete(table).where(table.c.job_id.in_(ids)))
         return len(ids)
 
     def _count(self, connection: Connection, ids: list[str]) -> None:

@@ -10,7 +10,7 @@ from headrace.processors.errors import StoreUnavailableError
 from headrace.processors.job_view import JobSummary
 from headrace.processors.store.editions import Edition, serving
 from headrace.processors.store.engine import reading, told
-from headrace.processors.store.rows import EventRow, JobRow
+from headrace.processors.store.row_types import EventRow, JobRow, ResultRow
 from headrace.processors.store.tables import Tables
 from headrace.processors.store.writing import Gap
 from headrace.schemas.states import JobState
@@ -60,10 +60,11 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A job's row and its events, the oldest first."""
+    """A job's row, its events, the oldest first, and what its handler returned, if it did."""
 
     job: JobRow
     events: tuple[EventRow, ...]
+    result: ResultRow | None = None
 
 
 _ALL: Final = StoreFilter()
@@ -121,7 +122,17 @@ class StoreReader:
                 .where(tables.events.c.job_id == job_id)
                 .order_by(tables.events.c.time, tables.events.c.order_key)
             )
-            return Life(JobRow(*found), tuple(EventRow(*event) for event in events))
+            job, table = JobRow(*found), tables.results
+            result = connection.execute(
+                select(table).where(
+                    and_(table.c.job_id == job_id, table.c.order_key == job.order_key)
+                )
+            ).first()
+            return Life(
+                job,
+                tuple(EventRow(*event) for event in events),
+                None if result is None else ResultRow(*result),
+            )
 
     def totals(self) -> Sequence[Total]:
         """Count all jobs by queue, priority, type and state."""

@@ -12,12 +12,14 @@ Both are the same for any order of the evidence, any repetition and any split in
 import hashlib
 import struct
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from headrace.pipeline.topology import Topology
-from headrace.processors.job_view import JobSummary, summary_of
+from headrace.processors.job_events import RECORD, TRANSITION, is_event
+from headrace.processors.job_view import summary_of
 from headrace.processors.sightings import Sighting
-from headrace.schemas.states import JobState
+from headrace.processors.store.row_types import EventRow, JobRow, ResultRow
+from headrace.schemas import headers
 from headrace.schemas.transitions import NOWHERE, Transition
 
 Evidence = Transition | Sighting
@@ -25,87 +27,40 @@ _ORDER: Final = struct.Struct(">IIBq")
 """Generation, step, rank of the state, time: unsigned and big-endian, so that bytes compare alike."""
 _TIE: Final = 8
 """Bytes of the content's hash, which decides between two that are alike in all of these."""
-RECORD, TRANSITION = "record", "transition"
-"""What an event was told by."""
+LONGEST: Final = 500
+"""Characters of a job's id and type: an index of PostgreSQL takes some 2,700 bytes."""
 
 
-class JobRow(NamedTuple):
-    """A job's current state, with where its record can be read. Times in epoch milliseconds."""
-
-    job_id: str
-    order_key: bytes
-    job_type: str
-    state: str
-    lane: str
-    queue: str
-    priority: str
-    tenant: str | None
-    ordering_key: str | None
-    attempt: int
-    generation: int
-    created: int
-    updated: int
-    due: int | None
-    duration: int | None
-    worker: str | None
-    reason: str | None
-    error_type: str | None
-    error_message: str | None
-    topic: str
-    partition: int
-    offset: int
-
-    def summary(self) -> JobSummary:
-        """The row as the views show it."""
-        return JobSummary(
-            self.job_id,
-            self.job_type,
-            self.state,
-            self.lane,
-            self.queue or None,
-            self.priority or None,
-            self.tenant,
-            self.ordering_key,
-            self.attempt,
-            self.generation,
-            self.created,
-            self.updated,
-            self.due,
-            self.duration,
-            self.worker,
-            self.reason,
-            self.error_type,
-            self.error_message,
-        )
+Keyed = TypeVar("Keyed", EventRow, ResultRow)
 
 
-class EventRow(NamedTuple):
-    """One thing that happened to a job. Times in epoch milliseconds."""
+class Rows(NamedTuple):
+    """What one piece of evidence comes to; None for what it does not tell."""
 
-    job_id: str
-    order_key: bytes
-    told_by: str
-    state: str
-    topic: str
-    partition: int
-    offset: int
-    attempt: int
-    step: int
-    generation: int
-    time: int
-    started: int | None
-    ended: int | None
-    due: int | None
-    worker: str | None
-    reason: str | None
-    error_type: str | None
-    error_message: str | None
+    job: JobRow
+    event: EventRow | None
+    result: ResultRow | None
 
 
-def rows_of(found: Evidence, topology: Topology) -> tuple[JobRow, EventRow | None]:
-    """Tell a job's state, and an event, by one piece of evidence."""
+def rows_of(found: Evidence, topology: Topology) -> Rows:
+    """Tell a job's state, an event and a result by one piece of evidence."""
     key = order_key(found)
-    return _job_row(found, key, topology), _event_row(found, key)
+    return Rows(_job_row(found, key, topology), _event_row(found, key), _result_row(found, key))
+
+
+def unfit(found: Evidence) -> str | None:
+    """Say why no row can be made; None when one can."""
+    job = found if isinstance(found, Transition) else found.job
+    for name, text in (("id", job.job_id), ("type", job.job_type)):
+        if len(text) > LONGEST:
+            return f"the {name} of a job has more than {LONGEST} characters"
+    return None
+
+
+def _result_row(found: Evidence, key: bytes) -> ResultRow | None:
+    if isinstance(found, Sighting) or (found.result is None and found.result_claim is None):
+        return None
+    return ResultRow(found.job_id, key, found.result, found.result_claim)
 
 
 def _job_row(found: Evidence, key: bytes, topology: Topology) -> JobRow:
@@ -135,14 +90,9 @@ def _job_row(found: Evidence, key: bytes, topology: Topology) -> JobRow:
 
 
 def _event_row(found: Evidence, key: bytes) -> EventRow | None:
-    """None when it is no event.
-
-    That a record came to its lane is none: what made it come is told by others (the submission by
-    the job's creation, a retry by its transition).
-    """
     if isinstance(found, Transition):
         return _of_transition(found, key)
-    return None if found.state is JobState.QUEUED else _of_sighting(found, key)
+    return _of_sighting(found, key) if is_event(found) else None
 
 
 def order_key(found: Evidence) -> bytes:
@@ -162,8 +112,8 @@ def latest(rows: Iterable[JobRow]) -> list[JobRow]:
     return list(kept.values())
 
 
-def distinct(rows: Iterable[EventRow]) -> list[EventRow]:
-    """Keep one of each event."""
+def distinct(rows: Iterable[Keyed]) -> list[Keyed]:
+    """Keep one of each event, or of each result."""
     return list({(row.job_id, row.order_key): row for row in rows}.values())
 
 
@@ -204,6 +154,8 @@ def _of_transition(found: Transition, key: bytes) -> EventRow:
         found.reason,
         found.error_type,
         found.error_message,
+        found.progress,
+        found.progress_text,
     )
 
 
@@ -222,6 +174,8 @@ def _of_sighting(found: Sighting, key: bytes) -> EventRow:
         None,
         None,
         job.due,
+        None,
+        found.text(headers.REASON),
         None,
         None,
         None,

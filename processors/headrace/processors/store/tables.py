@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables. A database of an older one is migrated, one of a newer one is refused."""
 
 _SHARED: Final = MetaData()
@@ -64,8 +65,9 @@ class Tables:
     """The tables of one edition.
 
     Attributes:
-        jobs: `rows.JobRow`, one for each job.
-        events: `rows.EventRow`.
+        jobs: `row_types.JobRow`, one for each job.
+        events: `row_types.EventRow`.
+        results: `row_types.ResultRow`, apart, since lists read the jobs' rows and never these.
         positions: How far each partition has been read: the next offset.
         counts: Jobs that are not kept any more, by day (since 1970) of their last change.
         gaps: What could not be read, by topic and reason.
@@ -74,6 +76,7 @@ class Tables:
     metadata: MetaData
     jobs: Table
     events: Table
+    results: Table
     positions: Table
     counts: Table
     gaps: Table
@@ -88,6 +91,7 @@ def tables_of(edition: int) -> Tables:
         metadata,
         _jobs(prefix, metadata),
         _events(prefix, metadata),
+        _results(prefix, metadata),
         _positions(prefix, metadata),
         _counts(prefix, metadata),
         _gaps(prefix, metadata),
@@ -149,7 +153,20 @@ def _events(prefix: str, metadata: MetaData) -> Table:
         Column("reason", Text),
         Column("error_type", Text),
         Column("error_message", Text),
+        Column("progress", Float),
+        Column("progress_text", Text),
         sqlite_with_rowid=False,
+    )
+
+
+def _results(prefix: str, metadata: MetaData) -> Table:
+    return Table(
+        f"{prefix}results",
+        metadata,
+        Column("job_id", Text, primary_key=True),
+        Column("order_key", LargeBinary, primary_key=True),
+        Column("result", LargeBinary),
+        Column("claim", Text),
     )
 
 

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from headrace.pipeline.group_offsets import Place
 from headrace.processors.store.editions import Edition, assert_owned
 from headrace.processors.store.engine import reading, told
-from headrace.processors.store.rows import EventRow, JobRow, distinct, latest
+from headrace.processors.store.row_types import EventRow, JobRow, ResultRow
+from headrace.processors.store.rows import Rows, distinct, latest
 
 
 class Gap(NamedTuple):
@@ -40,11 +41,20 @@ class Batch:
     events: list[EventRow] = field(default_factory=list)
     positions: dict[Place, int] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
+    results: list[ResultRow] = field(default_factory=list)
+
+    def add(self, rows: Rows) -> None:
+        """Take what one piece of evidence came to."""
+        self.jobs.append(rows.job)
+        if rows.event is not None:
+            self.events.append(rows.event)
+        if rows.result is not None:
+            self.results.append(rows.result)
 
     @property
     def rows(self) -> int:
         """How many rows it has."""
-        return len(self.jobs) + len(self.events)
+        return len(self.jobs) + len(self.events) + len(self.results)
 
     def __bool__(self) -> bool:
         return bool(self.positions)
@@ -68,6 +78,8 @@ class Writer:
         self._jobs = made(_upsert_job(engine, tables.jobs), JobRow._fields)
         events = insert_into(engine, tables.events).on_conflict_do_nothing()
         self._events = made(events, EventRow._fields)
+        results = insert_into(engine, tables.results).on_conflict_do_nothing()
+        self._results = made(results, ResultRow._fields)
         places = _upsert_position(engine, tables.positions)
         self._positions = made(places, ("topic", "partition", "offset"))
         self._gaps = made(_add_gap(engine, tables.gaps), Gap._fields)
@@ -91,6 +103,7 @@ class Writer:
             assert_owned(connection, self.edition, self.owner)
             _many(connection, self._jobs, latest(batch.jobs))
             _many(connection, self._events, distinct(batch.events))
+            _many(connection, self._results, distinct(batch.results))
             _many(connection, self._gaps, batch.gaps)
             positions = [(*place, offset) for place, offset in batch.positions.items()]
             _many(connection, self._positions, positions)
@@ -141,5 +154,18 @@ def _by_position(engine: Engine, statement: Any, names: Sequence[str]) -> str:
 
 
 def _many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    if rows:
-        connection.exec_driver_sql(statement, [*rows])
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        rows = [_without_nul(row) for row in rows]
+    connection.exec_driver_sql(statement, [*rows])
+
+
+def _without_nul(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """PostgreSQL's text takes every character but this one, which an error's message may well have."""
+    if not any(type(value) is str and "\0" in value for value in row):
+        return row
+    return tuple(
+        value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+        for value in row
+    )

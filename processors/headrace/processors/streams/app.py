@@ -8,7 +8,6 @@ from headrace.pipeline.known_schemas import known_schemas
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
 from headrace.pipeline.settings import KafkaSettings, StatisticsSettings, TopicSettings, load
-from headrace.pipeline.transition_batches import BatchDecoder
 from headrace.processors.errors import StreamError
 from headrace.processors.streams import compression
 from headrace.processors.streams.connection import CommittedTransport, broker_urls, credentials
@@ -68,7 +67,7 @@ class PipelineApp(faust.App):
         All transitions of a job come in one partition, in the order in which they were stored,
         with those of its lane.
         """
-        codec = TransitionCodec(BatchDecoder(self.kafka, self.pipeline.topology))
+        codec = TransitionCodec(self.kafka, self.pipeline.topology)
         return self.topic(
             self.pipeline.topology.events, value_serializer=codec, key_serializer="raw"
         )

@@ -22,8 +22,12 @@ _LOOK: Final = 0.2
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_stream(app: PipelineApp) -> int:
+def run_stream(app: PipelineApp, parent: int | None = None) -> int:
     """Run an app that `faust_app` made until SIGTERM or SIGINT. In the main thread.
+
+    Args:
+        app: The app, with its agents.
+        parent: Pid of a supervisor, whose death is taken as a signal; None when there is none.
 
     Returns:
         The exit code: 0 after a stop, 1 when it did not come to an end in time.
@@ -37,7 +41,7 @@ def run_stream(app: PipelineApp) -> int:
     app.finalize()
     commit_beginning(app.kafka, app.conf.id, _topics_of(app), app.begin_back)
     Path(app.conf.datadir).parent.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_live(app))
+    return asyncio.run(_live(app, parent))
 
 
 def _topics_of(app: PipelineApp) -> set[str]:
@@ -52,7 +56,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-async def _live(app: PipelineApp) -> int:
+async def _live(app: PipelineApp, parent: int | None) -> int:
     stop = asyncio.Event()
     _on_signals(stop.set)
     started = asyncio.ensure_future(app.start())
@@ -61,7 +65,9 @@ async def _live(app: PipelineApp) -> int:
         try:
             await asyncio.wait_for(stop.wait(), _LOOK)
         except TimeoutError:
-            continue
+            if parent is not None and os.getppid() != parent:
+                _LOG.warning("the supervisor is gone: stopping", supervisor=parent)
+                break
     reason = app.crash_reason or (started.exception() if started.done() else None)
     ended = await _end(app, started)
     if reason is not None:

@@ -9,6 +9,8 @@ from faust.serializers.codecs import Codec
 
 from headrace.pipeline.known_schemas import KnownSchemas
 from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.settings import KafkaSettings
+from headrace.pipeline.topology import Topology
 from headrace.pipeline.transition_batches import BatchDecoder
 from headrace.schemas import framing
 from headrace.schemas.errors import HeadraceError
@@ -51,9 +53,9 @@ class JobArguments:
 class TransitionCodec(Codec):
     """Reads batches of transitions. It never raises: one bad record must not stop a stream."""
 
-    def __init__(self, decoder: BatchDecoder) -> None:
+    def __init__(self, kafka: KafkaSettings, topology: Topology) -> None:
         super().__init__()
-        self._decoder = decoder
+        self._decoder = BatchDecoder(kafka, topology, self._note_state)
         self._told: set[str] = set()
 
     def _loads(self, s: bytes) -> TransitionBatch:
@@ -62,10 +64,13 @@ class TransitionCodec(Codec):
         except HeadraceError as error:
             return TransitionBatch((), self._tell(str(error)))
 
+    def _note_state(self, state: str) -> None:
+        self._tell(f"the state {state!r} is of a newer Headrace: upgrade this process")
+
     def _tell(self, problem: str) -> str:
         if problem not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(problem)
-            _LOG.warning("a record of the events topic is left out, and all like it: %s", problem)
+            _LOG.warning("what the events topic tells is left out, and all like it: %s", problem)
         return problem
 
 

@@ -1,11 +1,14 @@
 """`headrace processors statistics`: counting rates, errors and waiting times."""
 
+import os
+
 import typer
 
+from headrace.console.commands.worker import Index
 from headrace.console.options import AppDir, Reference, load, required
 
 
-def statistics(pipeline: Reference = None, *, app_dir: AppDir = None) -> None:
+def statistics(pipeline: Reference = None, *, app_dir: AppDir = None, index: Index = None) -> None:
     """Count what becomes of jobs, and publish it on <pipeline>.stats.
 
     Rates, error shares, waiting and running times of the last minute, five minutes and hour, and a
@@ -21,10 +24,11 @@ def statistics(pipeline: Reference = None, *, app_dir: AppDir = None) -> None:
     from headrace.processors.streams.app import faust_app
     from headrace.processors.streams.running import run_stream
 
+    supervisor = None if index is None else os.getppid()
     reference = required(pipeline)
-    configure_logs(Role("statistics", reference))
+    configure_logs(Role("statistics", reference, index))
     declared = load(reference, app_dir)
     settings = load_settings(StatisticsSettings)
     app = faust_app(declared, "statistics", kafka=load_settings(KafkaSettings), settings=settings)
     install(app, settings)
-    raise typer.Exit(run_stream(app))
+    raise typer.Exit(run_stream(app, supervisor))
