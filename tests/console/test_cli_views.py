@@ -26,16 +26,16 @@ def importable(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_BOOTSTRAP_SERVERS", str(lived.kafka.bootstrap_servers))
 
 
-def run(*words: str) -> str:
+def run(*words: str, code: int = 0) -> str:
     result = CliRunner().invoke(app, list(words), catch_exceptions=True)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
     return result.stdout
 
 
-def as_json(*words: str) -> Any:
-    return json.loads(run(*words, "--json"))
+def as_json(*words: str, code: int = 0) -> Any:
+    return json.loads(run(*words, "--json", code=code))
 
 
 def test_jobs_show_tells_the_life_of_a_dead_job(lived: Lived) -> None:
@@ -109,18 +109,25 @@ def test_dlq_of_an_unknown_queue_or_job_is_an_error_that_names_it() -> None:
 
 
 def test_lag_shows_lanes_tiers_and_dead_letters_in_words_and_in_json(lived: Lived) -> None:
-    told = as_json("lag")
-    messages = {lane["topic"]: lane["messages"] for lane in told["lanes"]}
-    assert messages[f"{lived.shop.name}.idle.normal"] == 2
-    assert messages[f"{lived.shop.name}.default.normal"] == 0
+    told = as_json("lag", "--over", "0s", code=4)
+    lanes = {lane["topic"]: lane for lane in told["lanes"]}
+    idle = lanes[f"{lived.shop.name}.idle.normal"]
+    assert (idle["messages"], idle["ready"], idle["verdict"]) == (2, 2, "stopped")
+    normal = lanes[f"{lived.shop.name}.default.normal"]
+    assert (normal["messages"], normal["verdict"], normal["overdue"]) == (0, "OK", 0)
+    assert [jobs for _, jobs in normal["due"]] == [1]
     assert {tier["topic"]: tier["messages"] for tier in told["tiers"]}[
         f"{lived.shop.name}.delay.30m"
     ] == 1
-    table = run("lag")
+    assert {dead["topic"]: dead["messages"] for dead in told["dead_letters"]}[
+        f"{lived.shop.name}.default.dlq"
+    ] == 3
+    table = run("lag", "--over", "100ms", code=4)
     assert f"{lived.shop.name}.idle.normal" in table
+    assert "stopped" in table
     assert "partition" in table
-    assert "  partition" not in run("lag", "--totals")
-    assert table.count("partition") < run("lag", "--all").count("partition")
+    assert "  partition" not in run("lag", "--totals", "--over", "0s", code=4)
+    assert table.count("partition") < run("lag", "--all", "--over", "0s", code=4).count("partition")
 
 
 def test_lag_of_a_cluster_that_is_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

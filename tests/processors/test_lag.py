@@ -13,9 +13,11 @@ from headrace.consumers.commit_metadata import CommitMetadata
 from headrace.pipeline import Pipeline, Queue
 from headrace.pipeline.errors import KafkaUnavailableError
 from headrace.pipeline.topology import Topology
-from headrace.processors import lag as lag_module
-from headrace.processors.lag import LagReader
-from headrace.processors.lag_report import LagReport, TopicLag
+from headrace.processors.lag import measuring
+from headrace.processors.lag.measuring import LagReader
+from headrace.processors.lag.report import LagReport, TopicLag
+from headrace.processors.lag.report_json import as_json
+from headrace.processors.lag.verdicts import Verdict
 from headrace.producers import Producer
 from tests.processors.test_job_history import eventually
 from tests.processors.view_shop import (
@@ -61,16 +63,20 @@ def test_a_lane_with_k_jobs_has_a_lag_of_k_and_of_0_after_a_worker_drained_it(
     submit(shop, kafka, 7)
     lane = f"{shop.name}.default.normal"
     waiting = of(reader.read(), lane)
-    assert (waiting.messages, waiting.exact, waiting.members, waiting.state) == (
-        7,
-        True,
-        0,
-        "empty",
-    )
+    assert (waiting.messages, waiting.ready, waiting.exact) == (7, 7, True)
+    assert waiting.group is not None
+    assert (waiting.group.members, waiting.group.state) == (0, "empty")
+    assert waiting.finding.verdict is Verdict.STOPPED
     assert sum(part.messages for part in waiting.partitions) == 7
     with working(shop, kafka_settings(kafka)):
-        drained = eventually(lambda: of(reader.read(), lane), lambda found: found.messages == 0)
-        assert (drained.members, drained.state, drained.since) == (1, "stable", None)
+        drained = eventually(
+            lambda: of(reader.read(), lane),
+            lambda found: found.messages == 0 and found.finding.verdict is Verdict.OK,
+        )
+        assert drained.group is not None
+        assert (drained.group.members, drained.group.idle, drained.since) == (1, 0, None)
+        assert drained.group.owned == {(lane, 0), (lane, 1)}
+        assert drained.finding.verdict is Verdict.OK
 
 
 def test_the_oldest_age_counts_from_when_the_oldest_job_was_made(
@@ -116,6 +122,7 @@ def test_a_delay_tier_counts_jobs_and_not_the_markers_of_transactions(
         headers: list[tuple[str, str | bytes | None]] = [
             ("ce_id", b"late"),
             ("ce_type", b"greet"),
+            ("headrace-lane", f"{shop.name}.default.normal".encode()),
             ("headrace-due", b"%d" % due),
         ]
         writer.produce(tier, b"x", headers=headers)
@@ -143,7 +150,7 @@ def test_a_tier_too_long_to_be_counted_has_an_upper_bound(
     kafka: str, shop: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(shop, kafka, 3, delay=timedelta(hours=1))
-    monkeypatch.setattr(lag_module, "COUNTED", 2)
+    monkeypatch.setattr(measuring, "MOST_WAITING", 2)
     found = of(LagReader(shop, kafka_settings(kafka)).read(), f"{shop.name}.delay.30m")
     assert (found.messages, found.exact) == (3, False)
     assert found.since is not None
@@ -180,7 +187,7 @@ def test_a_cluster_that_cannot_be_reached_is_an_error_and_no_zeros(unique_name: 
 
 
 def as_rows(report: LagReport, name: str) -> list[dict[str, object]]:
-    rows = report.as_json()[name]
+    rows = as_json(report)[name]
     assert isinstance(rows, list)
     return rows
 

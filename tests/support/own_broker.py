@@ -77,6 +77,23 @@ class OwnBroker:
         for done in admin.create_acls(rules).values():
             done.result(10)
 
+    def allow_only(self, name: str, operation: AclOperation, kind: ResourceType) -> None:
+        """Let everybody do this alone with all topics, or groups, whose names begin so."""
+        self._rule(name, operation, kind, AclPermissionType.ALLOW)
+
+    def forbid(self, name: str, operation: AclOperation, kind: ResourceType) -> None:
+        """Forbid everybody something with all topics, or groups, whose names begin so."""
+        self._rule(name, operation, kind, AclPermissionType.DENY)
+
+    def _rule(
+        self, name: str, operation: AclOperation, kind: ResourceType, what: AclPermissionType
+    ) -> None:
+        prefixed = ResourcePatternType.PREFIXED
+        rule = AclBinding(kind, name, prefixed, "User:*", "*", operation, what)
+        admin = self._admin()
+        for done in admin.create_acls([rule]).values():
+            done.result(10)
+
     def allow_everything(self, topic: str) -> None:
         """Drop the rules about a topic."""
         anybody: Any = None

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "worker": ("worker:worker", _RUN),
     "scheduler": ("worker:scheduler", _RUN),
     "processors": ("processors:app", _RUN),
+    "exporter": ("exporter:exporter", _RUN),
     "submit": ("submit:submit", _RUN),
     "jobs": ("jobs:app", _JOBS),
     "dlq": ("dlq:app", _JOBS),

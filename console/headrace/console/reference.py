@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from headrace.pipeline.durations import format_duration
 from headrace.pipeline.settings import ALL_SETTINGS, Settings
 from headrace.pipeline.settings.base import OTHER_VARIABLES, variable
+from headrace.pipeline.telemetry.lag_metrics import ALIASES
 from headrace.pipeline.telemetry.metric_list import ALL_METRICS
 from headrace.pipeline.telemetry.metric_specs import (
     CounterSpec,
@@ -120,6 +121,11 @@ def metrics_page() -> str:
         _table(("Metric", "Kind", "Unit", "Labels", "Meaning"), map(_metric, ALL_METRICS)),
         "The process's memory, CPU time and open files are there too, under the usual names "
         "`process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds` …",
+        "## Aliases",
+        "`headrace exporter` tells lag under the names of other tools, too, for boards that exist; "
+        "not with `HEADRACE_EXPORTER_ALIASES=false`, and of single partitions only up to "
+        "`HEADRACE_EXPORTER_PARTITIONS` of them.",
+        _table(("Metric", "Kind", "Unit", "Labels", "Meaning"), map(_metric, ALIASES)),
         "## Labels",
         _table(("Label", "Meaning", "Values"), map(_label, shared)),
         "## Buckets",

@@ -7,6 +7,7 @@ when the group's coordinator has just moved (https://github.com/confluentinc/lib
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -18,6 +19,8 @@ Place = tuple[str, int]
 """A topic and a partition."""
 _AT_ONCE: Final = 8
 """Groups that are asked side by side."""
+_KEPT: Final = 16
+"""Groups whose consumers are kept for the next question; each costs 3 MB and some threads."""
 
 
 class Committed(NamedTuple):
@@ -63,27 +66,37 @@ class GroupOffsets:
     ) -> dict[str, dict[Place, Committed] | KafkaException]:
         """Ask several groups, a few at a time.
 
+        Of very many groups no consumers are kept: memory stays bounded.
+
         Returns:
             For each group what `committed` returns, or the error that it raises.
         """
+        ask = partial(self._answer, keep=len(wanted) <= _KEPT)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="headrace-offsets") as pool:
-            answers = pool.map(self._answer, wanted, wanted.values())
+            answers = pool.map(ask, wanted, wanted.values())
             return dict(zip(wanted, answers, strict=True))
 
     def _answer(
-        self, group: str, places: Collection[Place]
+        self, group: str, places: Collection[Place], *, keep: bool
     ) -> dict[Place, Committed] | KafkaException:
         try:
             return self.committed(group, places)
         except KafkaException as error:
             return error
+        finally:
+            if not keep and group in self._consumers:
+                _close(self._consumers.pop(group))
 
     def close(self) -> None:
         """Let go of all consumers; after a failure, so that the next ones find Kafka anew."""
         consumers, self._consumers = self._consumers, {}
         for consumer in consumers.values():
-            with suppress(KafkaException):
-                consumer.close()
+            _close(consumer)
+
+
+def _close(consumer: Consumer) -> None:
+    with suppress(KafkaException):
+        consumer.close()
 
 
 def _read(found: TopicPartition) -> tuple[Place, Committed]:

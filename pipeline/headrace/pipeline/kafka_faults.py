@@ -59,13 +59,17 @@ _REMEDIES: Final = {
 }
 
 
-def explain(doing: str, error: KafkaError, settings: KafkaSettings) -> HeadraceError:
+def explain(
+    doing: str, error: KafkaError, settings: KafkaSettings, *, right: str | None = None
+) -> HeadraceError:
     """Make the error to raise in place of librdkafka's.
 
     Args:
         doing: What was being done, to what: "creating topic shop.default.high".
         error: What librdkafka said.
         settings: How Kafka was reached.
+        right: The one that is missing if Kafka refused for want of rights, where it is known:
+            "READ".
 
     Returns:
         KafkaUnavailableError when trying again may help, RightsError when a right is missing,
@@ -85,9 +89,10 @@ def explain(doing: str, error: KafkaError, settings: KafkaSettings) -> HeadraceE
             "HEADRACE_SSL_* files"
         )
     if code in _RIGHTS:
+        wanted = f"the rights on {_RIGHTS[code]}" if right is None else f"the right {right} on it"
         return RightsError(
-            f"{doing}: Kafka refused it to {_user(settings)} ({error.str()}); grant the rights on "
-            f"{_RIGHTS[code]}, or run the command as someone who has them"
+            f"{doing}: Kafka refused it to {_user(settings)} ({error.str()}); grant {wanted}, or "
+            "run the command as someone who has it"
         )
     remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
     return TopicError(f"{doing}: Kafka refused: {error.str()} ({error.name()}){remedy}")

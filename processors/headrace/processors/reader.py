@@ -98,6 +98,7 @@ class TopicReader(AbstractContextManager["TopicReader"]):
                     "try again"
                 )
             for message in messages:
+                self._check(message)
                 if _wanted(message, waiting, offsets, first_only=first_only):
                     yield message
             if messages:  # after them: whoever takes them may take his time
@@ -106,6 +107,15 @@ class TopicReader(AbstractContextManager["TopicReader"]):
             if self._progress is not None:
                 self._progress(done, total)
         self.read_offsets += total
+
+    def rest(self) -> None:
+        """Fetch nothing until the next reading: what is assigned is read ahead without end."""
+        self._consumer.unassign()
+
+    def _check(self, message: Message) -> None:
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            raise explain(f"reading topic {message.topic()}", error, self._kafka, right="READ")
 
     def _some(self) -> list[Message]:
         first = self._consumer.poll(_POLL_SECONDS)
@@ -118,9 +128,7 @@ def _wanted(
     """Tell whether a record belongs to its span, and note when the span ends with it."""
     place, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
     error = message.error()
-    if error is not None:
-        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
-            raise KafkaException(error)
+    if error is not None:  # the end of the partition
         waiting.pop(place, None)
         return False
     end = waiting.get(place)

@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,13 +17,13 @@ from confluent_kafka import (
 
 from headrace.consumers import commit_metadata
 from headrace.consumers.commit_metadata import CommitMetadata
-from headrace.pipeline.errors import KafkaUnavailableError, TopicError
+from headrace.pipeline.errors import KafkaUnavailableError
 from headrace.pipeline.group_offsets import Committed, Place
 from headrace.pipeline.kafka_faults import kafka_error
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.topics import Role
 from headrace.pipeline.topics.api import EARLIEST, LATEST
-from headrace.pipeline.topics.calls import AdminCalls, is_code
+from headrace.pipeline.topics.calls import AdminCalls
 from headrace.pipeline.topology import TIERS, Topology
 
 CLOCK_MARGIN: Final = 600_000
@@ -153,22 +152,6 @@ class Cluster(AdminCalls):
         """Learn what each partition of one topic holds, committed records alone."""
         return list(self._spans((topic, number) for number in range(partitions)).values())
 
-    def groups(self, names: Collection[str]) -> Mapping[str, tuple[str, int]]:
-        """Learn the state and the number of members of groups; a missing one is `dead`, 0."""
-        if not names:
-            return {}
-        futures = self.admin.describe_consumer_groups(list(names), **self.bound)
-        return {name: self._group(name, futures[name]) for name in names}
-
-    def _group(self, name: str, future: "Future[Any]") -> tuple[str, int]:
-        try:
-            group = self.result(f"describing group {name}", future)
-        except TopicError as error:
-            if is_code(error, KafkaError.GROUP_ID_NOT_FOUND):
-                return "dead", 0
-            raise
-        return group.state.name.lower().replace("_", "-"), len(group.members)
-
     def _places(self, topics: Iterable[str]) -> list[Place]:
         found = self.descriptions(topics)
         return [
@@ -204,7 +187,7 @@ class Cluster(AdminCalls):
         )
         return {
             (at.topic, at.partition): self.result(
-                f"reading offsets of {at.topic}/{at.partition}", future
+                f"reading offsets of {at.topic}/{at.partition}", future, right="DESCRIBE"
             ).offset
             for at, future in futures.items()
         }

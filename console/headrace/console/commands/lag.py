@@ -1,8 +1,9 @@
-"""`headrace lag`: how far behind lanes and delay tiers are."""
+"""`headrace lag`: how far behind lanes and delay tiers are, and whether that is well."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections import defaultdict, deque
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,10 +12,14 @@ from headrace.console.commands import views
 from headrace.console.options import AppDir, Json, Reference, duration, load
 
 if TYPE_CHECKING:
-    from headrace.processors.lag import LagReader
-    from headrace.processors.lag_report import LagReport, PartitionLag, TopicLag
+    from headrace.console.commands.lag_display import Details
+    from headrace.processors.lag.measuring import LagReader
+    from headrace.processors.lag.report import LagReport
 
-Rows = list[tuple[object, ...]]
+WARNING: Final = 3
+WORSE: Final = 4
+"""Exit codes. 1 and 2 are those of errors and wrong calls."""
+_POINTS: Final = 30
 
 
 def lag(
@@ -29,40 +34,78 @@ def lag(
         timedelta,
         typer.Option(parser=duration, metavar="DURATION", help="With --watch: how often to look."),
     ] = "2s",  # type: ignore[assignment]
+    over: Annotated[
+        timedelta,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="Without --watch: look a second time after so long, to tell rates, unless an "
+            "exporter has told them. 0s looks once.",
+        ),
+    ] = "1s",  # type: ignore[assignment]
     json: Json = False,
     app_dir: AppDir = None,
 ) -> None:
-    """Show what waits on each lane and delay tier: how many jobs, and for how long.
+    """Show what waits on each lane, delay tier and dead-letter topic, how long, and whether it moves.
 
-    Exit code 1 when Kafka cannot be asked: a number is never made up. With --watch --json there
-    is one JSON document in a line for each look.
+    Ready are jobs that are due and not started. The verdict is OK, warning, stalled (somebody is
+    there and nothing moves), stopped (nobody is there), rewound or lost offset. With --watch --json
+    there is one JSON document in a line for each look. `headrace exporter`, if it runs, makes one
+    look know what it has seen for longer.
+
+    Exit code 0 when all is OK, 3 for a warning, 4 for anything worse, 1 when Kafka cannot be
+    asked: a number is never made up.
     """
-    from headrace.processors.lag import LagReader
+    from headrace.console.commands.lag_display import Details, notes, tables
+    from headrace.processors.lag.measuring import LagReader
+    from headrace.processors.lag.report_json import as_json
 
-    reader = LagReader(load(reference, app_dir), views.kafka())
+    reader, details = (
+        LagReader(load(reference, app_dir), views.kafka()),
+        Details(totals, every_partition),
+    )
     if watch:
-        _watch(reader, every.total_seconds(), json=json, details=(totals, every_partition))
+        _watch(reader, every.total_seconds(), details, json=json)
         return
-    report = reader.read()
+    report = _look(reader, over.total_seconds())
     if json:
-        output.print_json(report.as_json())
-        return
-    for number, (head, rows) in enumerate(_tables(report, totals, every_partition)):
-        if number:
-            print()
-        output.table(head, rows)
-    for note in _notes(report):
-        output.progress(note)
+        output.print_json(as_json(report))
+    else:
+        for number, (head, rows) in enumerate(tables(report, details)):
+            if number:
+                print()
+            output.table(head, rows)
+        for note in notes(report):
+            output.progress(note)
+    _end(report)
 
 
-def _watch(reader: "LagReader", seconds: float, *, json: bool, details: tuple[bool, bool]) -> None:
-    import time
+def _look(reader: "LagReader", over: float) -> "LagReport":
+    """Look once, or twice when nobody has told what moves."""
+    report = reader.read()
+    told = all(p.progress.rate_in is not None for topic in report.topics for p in topic.partitions)
+    if told or not over:
+        return report
+    time.sleep(over)
+    return reader.read()
+
+
+def _end(report: "LagReport") -> None:
+    from headrace.processors.lag.verdicts import Verdict
+
+    if report.verdict is not Verdict.OK:
+        raise typer.Exit(WARNING if report.verdict is Verdict.WARNING else WORSE)
+
+
+def _watch(reader: "LagReader", seconds: float, details: "Details", *, json: bool) -> None:
     from json import dumps
+
+    from headrace.processors.lag.report_json import as_json
 
     try:
         if json:
             while True:
-                print(dumps(reader.read().as_json(), ensure_ascii=False), flush=True)
+                print(dumps(as_json(reader.read()), ensure_ascii=False), flush=True)
                 time.sleep(seconds)
         else:
             _live(reader, seconds, details)
@@ -70,132 +113,37 @@ def _watch(reader: "LagReader", seconds: float, *, json: bool, details: tuple[bo
         return
 
 
-def _live(reader: "LagReader", seconds: float, details: tuple[bool, bool]) -> None:
-    import time
-
+def _live(reader: "LagReader", seconds: float, details: "Details") -> None:
+    from rich.console import Console
     from rich.live import Live
 
+    from headrace.console.commands.lag_display import screen
     from headrace.pipeline.errors import KafkaUnavailableError
 
-    report = reader.read()
-    with Live(_screen(report, details), auto_refresh=False, console=_wide()) as live:
+    report, problem = reader.read(), None
+    history: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_POINTS))
+    with Live(auto_refresh=False, console=Console(highlight=False)) as live:
         while True:
+            if problem is None:
+                for topic in report.topics:
+                    history[topic.topic].append(topic.messages)
+            live.update(_screen(screen, report, details, history, problem), refresh=True)
             time.sleep(seconds)
-            problem = None
             try:
-                report = reader.read()
+                report, problem = reader.read(), None
             except KafkaUnavailableError as error:
                 problem = str(error)
-            live.update(_screen(report, details, problem), refresh=True)
 
 
-def _wide() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _screen(report: "LagReport", details: tuple[bool, bool], problem: str | None = None) -> Any:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from headrace.schemas.headers import format_time
-
-    parts: list[Any] = [Text(f"{report.pipeline} at {format_time(report.at)}", style="dim")]
-    for head, rows in _tables(report, *details):
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        for number, name in enumerate(head):
-            table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
-        for row in rows:
-            table.add_row(*(_text(value) for value in row))
-        parts += [Text(), table]
-    parts += [Text(note, style="dim") for note in _notes(report)]
+def _screen(
+    screen: Any,
+    report: "LagReport",
+    details: "Details",
+    history: dict[str, deque[int]],
+    problem: str | None,
+) -> Any:
+    old = None
     if problem is not None:
-        parts.append(Text(f"old figures: {problem}", style="bold red"))
-    return Group(*parts)
-
-
-def _text(value: object) -> Any:
-    from rich.text import Text
-
-    if isinstance(value, int):
-        return Text(f"{value:,}")
-    return Text("-" if value is None else str(value))
-
-
-def _tables(
-    report: "LagReport", totals: bool, every_partition: bool
-) -> Iterator[tuple[Sequence[str], Rows]]:
-    head = ["lane", "jobs", "oldest", "workers", "group"]
-    yield head, _rows(report, report.lanes, totals, every_partition, late=False)
-    head = ["delay tier", "jobs", "oldest", "next due", "overdue", "schedulers", "group"]
-    yield head, _rows(report, report.tiers, totals, every_partition, late=True)
-    dead: Rows = [(each.topic, _count(each.messages, each.exact)) for each in report.dead_letters]
-    yield ("dead letters", "jobs"), dead
-
-
-def _rows(
-    report: "LagReport",
-    topics: Sequence["TopicLag"],
-    totals: bool,
-    every_partition: bool,
-    *,
-    late: bool,
-) -> Rows:
-    rows: Rows = []
-    for topic in topics:
-        rows.append(_row(report, topic, topic.topic, (topic.members, topic.state), late=late))
-        if not totals:
-            rows += [
-                _row(report, part, f"  partition {part.partition}", ("", ""), late=late)
-                for part in topic.partitions
-                if every_partition or part.messages
-            ]
-    jobs = _count(sum(t.messages for t in topics), all(t.exact for t in topics))
-    rows.append(("total", jobs, *("" for _ in range(5 if late else 3))))
-    return rows
-
-
-def _row(
-    report: "LagReport",
-    found: "TopicLag | PartitionLag",
-    name: str,
-    group: tuple[object, str],
-    *,
-    late: bool,
-) -> tuple[object, ...]:
-    dues = (_next_due(report, found), _seconds(report.overdue(found))) if late else ()
-    oldest = _seconds(report.age(found.since))
-    return (name, _count(found.messages, found.exact), oldest, *dues, *group)
-
-
-def _count(messages: int, exact: bool) -> str:
-    return f"{messages:,}" if exact else f"≤ {messages:,}"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None else output.shown_duration(timedelta(seconds=seconds))
-
-
-def _next_due(report: "LagReport", found: "TopicLag | PartitionLag") -> str:
-    if found.next_due is None or found.next_due <= report.at:
-        return "-" if found.next_due is None else "now"
-    return f"in {output.shown_duration(timedelta(milliseconds=found.next_due - report.at))}"
-
-
-def _notes(report: "LagReport") -> Iterator[str]:
-    for topic in (*report.lanes, *report.tiers):
-        if not topic.partitions:
-            yield f"{topic.topic} does not exist: run `headrace topics apply`"
-        elif topic.without_offset:
-            numbers = ", ".join(map(str, topic.without_offset))
-            yield (
-                f"{topic.topic}: group {topic.group} has no offset in partition {numbers}, so what "
-                "waits there is not known: run `headrace topics apply`"
-            )
-        if topic.lost:
-            yield f"{topic.topic}: retention deleted {topic.lost:,} offsets that were not finished"
-    exact = [*(tier.exact for tier in report.tiers), *(d.exact for d in report.dead_letters)]
-    if not all(exact):
-        yield "≤ is an upper bound: markers of transactions take offsets too"
+        age = output.shown_duration(timedelta(milliseconds=max(0, views.now() - report.at)))
+        old = f"these figures are {age} old: {problem}"
+    return screen(report, details, {topic: list(seen) for topic, seen in history.items()}, old)

@@ -1,4 +1,4 @@
-"""A process with a role: worker, scheduler or projector. Its settings, log, port, health and metrics."""
+"""A process with a role: worker, scheduler, projector or exporter. Its settings, log, port, health and metrics."""
 
 import os
 import threading
@@ -35,7 +35,7 @@ class Role:
     """What a process is.
 
     Attributes:
-        name: `worker`, `scheduler` or `projector`.
+        name: `worker`, `scheduler`, `projector` or `exporter`.
         reference: The pipeline, as it was given.
         index: Which one of `--processes N` it is; None when nobody supervises it.
         start: Where to begin when a group has no offset.
@@ -149,6 +149,16 @@ class RoleProcess:
             return self._followed(ProjectorService(self))
 
         self._add(Part("projector", make), _STUCK_AFTER)
+
+    def add_exporter(self) -> None:
+        """Look at lag, and show it. It needs no topic to begin: what is missing is what it tells."""
+
+        def make(stopping: threading.Event) -> Member | None:
+            from headrace.console.process.exporting import ExporterService
+
+            return self._followed(ExporterService(self))
+
+        self._add(Part("exporter", make), _STUCK_AFTER)
 
     def _followed(self, service: Member) -> Member:
         self.watch.follow(service.broker_answers)

@@ -17,6 +17,7 @@ from headrace.pipeline.settings.base import (
     variable,
 )
 from headrace.pipeline.settings.claims import ClaimSettings
+from headrace.pipeline.settings.exporter import ExporterSettings
 from headrace.pipeline.settings.kafka import (
     KafkaSettings,
     ProducerSettings,
@@ -42,6 +43,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     SchedulerSettings,
     StoreSettings,
     StatisticsSettings,
+    ExporterSettings,
     ClaimSettings,
     HeartbeatSettings,
     HttpSettings,
@@ -79,6 +81,7 @@ __all__ = [
     "PREFIX",
     "ClaimSettings",
     "CommaList",
+    "ExporterSettings",
     "HeartbeatSettings",
     "HttpSettings",
     "KafkaSettings",

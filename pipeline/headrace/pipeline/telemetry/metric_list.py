@@ -7,6 +7,8 @@ counters alone; no label can take a value per job, key or tenant.
 from enum import StrEnum
 from typing import Final
 
+from headrace.pipeline.telemetry.labels import LANE, RESULT, TIER
+from headrace.pipeline.telemetry.lag_metrics import LAG_METRICS
 from headrace.pipeline.telemetry.metric_specs import (
     CounterSpec,
     GaugeSpec,
@@ -33,7 +35,6 @@ class JobOutcome(StrEnum):
     """Finished here after the partition had gone to another worker: not committed."""
 
 
-LANE: Final = Label("lane", "The lane's topic, `pipeline.queue.priority`.")
 JOB_TYPE: Final = Label(
     "job_type", "A declared job type; `unknown` for any other, so that senders cannot add series."
 )
@@ -44,11 +45,9 @@ POOL: Final = Label(
     "Where jobs run: `default` is the event loop and the threads, which share their slots.",
     ("default", "process"),
 )
-RESULT: Final = Label("result", "Whether Kafka took it.", ("ok", "failed"))
 CHANGE: Final = Label("kind", "What happened to partitions.", ("assigned", "revoked", "lost"))
 HANDOVER: Final = Label("kind", "Where the job went.", ("retry", "dead", "wait"))
 DROPPED_AS: Final = Label("outcome", "How it ended.", (JobOutcome.CANCELLED, JobOutcome.EXPIRED))
-TIER: Final = Label("tier", "A delay tier.")
 SCHEDULE: Final = Label("schedule", "A schedule, declared in code or added by an operator.")
 SOURCE: Final = Label("metric", "A metric of this list.")
 BUILD: Final = (
@@ -397,6 +396,7 @@ class Metric:
     )
 
 
-ALL_METRICS: Final[tuple[MetricSpec, ...]] = tuple(
-    spec for spec in vars(Metric).values() if isinstance(spec, MetricSpec)
+ALL_METRICS: Final[tuple[MetricSpec, ...]] = (
+    *(spec for spec in vars(Metric).values() if isinstance(spec, MetricSpec)),
+    *LAG_METRICS,
 )

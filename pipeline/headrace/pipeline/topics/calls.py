@@ -47,12 +47,18 @@ class AdminCalls:
         found = {name: self._unless_missing(name, futures[name]) for name in names}
         return {name: topic for name, topic in found.items() if topic is not None}
 
-    def result(self, doing: str, future: Future[_T]) -> _T:
-        """Wait for one answer; `doing` says what was asked, for the error."""
+    def result(self, doing: str, future: Future[_T], *, right: str | None = None) -> _T:
+        """Wait for one answer.
+
+        Args:
+            doing: What was asked, for the error.
+            future: The answer.
+            right: What it takes, for the error.
+        """
         try:
             return future.result()
         except KafkaException as error:
-            raise explain(doing, kafka_error(error), self.kafka) from error
+            raise explain(doing, kafka_error(error), self.kafka, right=right) from error
 
     def commits(
         self, wanted: Mapping[str, Collection[Place]]
@@ -71,7 +77,8 @@ class AdminCalls:
     ) -> Mapping[Place, Committed]:
         if isinstance(answer, KafkaException):
             doing = f"reading offsets of group {group}"
-            raise explain(doing, kafka_error(answer), self.kafka) from answer
+            reason = kafka_error(answer)
+            raise explain(doing, reason, self.kafka, right="DESCRIBE") from answer
         return answer
 
     def all_done(
@@ -97,7 +104,8 @@ class AdminCalls:
             reason = kafka_error(error)
             if reason.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
-            raise explain(f"describing topic {topic}", reason, self.kafka) from error
+            doing = f"describing topic {topic}"
+            raise explain(doing, reason, self.kafka, right="DESCRIBE") from error
 
 
 def is_code(error: TopicError, code: int) -> bool:
