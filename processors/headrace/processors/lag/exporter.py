@@ -21,7 +21,6 @@ from headrace.consumers.clock import now_ms
 from headrace.consumers.seldom import Seldom
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.errors import KafkaUnavailableError, TopicError
-from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.kafka import make_producer
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import ExporterSettings, KafkaSettings, ProducerSettings, load
@@ -31,7 +30,7 @@ from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.processors.lag import exported, published
 from headrace.processors.lag.exported import Labels, Values
 from headrace.processors.lag.measuring import LagReader
-from headrace.processors.lag.report import LagReport, Running
+from headrace.processors.lag.report import LagReport
 
 _LOG = structlog.get_logger("headrace.exporter")
 _FLUSH: Final = 2.0
@@ -55,7 +54,6 @@ class LagExporter:
         kafka: Where Kafka is.
         settings: How often, how much.
         metrics: Where it is shown.
-        running: Tells what workers run, by partition of a lane.
     """
 
     def __init__(
@@ -64,12 +62,11 @@ class LagExporter:
         kafka: KafkaSettings,
         settings: ExporterSettings,
         metrics: Metrics,
-        running: Callable[[], Mapping[Place, Running]] | None = None,
     ) -> None:
         self._settings = settings
         self._kafka = kafka
         self._stats = pipeline.topology.stats
-        self._reader = LagReader(pipeline, kafka, running=running, counts_all=True)
+        self._reader = LagReader(pipeline, kafka, counts_all=True)
         self._stopping = threading.Event()
         self._last: _Look | None = None
         self._producer: Producer | None = None

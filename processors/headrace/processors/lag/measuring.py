@@ -28,6 +28,7 @@ from headrace.processors.lag.observing import Observer
 from headrace.processors.lag.published import NOTHING, Published, read_published
 from headrace.processors.lag.report import LagReport, Running
 from headrace.processors.lag.retention import retentions
+from headrace.processors.lag.running import RunningReader
 from headrace.processors.snapshot import Cluster, Snapshot, group_of, roles_of
 
 MOST_WAITING: Final = 20_000
@@ -46,7 +47,8 @@ class LagReader:
     Args:
         pipeline: The declaration.
         kafka: Where Kafka is.
-        running: Tells what workers run, by partition of a lane.
+        running: Tells what workers run, by partition of a lane; their heartbeats do when not
+            given.
         counts_all: Whether to read the tiers however much waits in them, as an exporter does.
     """
 
@@ -60,7 +62,8 @@ class LagReader:
     ) -> None:
         self._pipeline = pipeline
         self._kafka = kafka
-        self._running = running
+        self._heartbeats = RunningReader(pipeline, kafka)
+        self._running = running or self._heartbeats.read
         self._counts_all = counts_all
         self._cluster = Cluster(kafka)
         self._due = DueReader(pipeline, kafka)
@@ -98,7 +101,7 @@ class LagReader:
             kept or {},
             waiting,
             due if due is not None else published.due,
-            {} if self._running is None else self._running(),
+            self._running(),
             observer,
             published.progress,
         )
@@ -108,6 +111,7 @@ class LagReader:
         """Let go of Kafka."""
         self._due.close()
         self._heads.close()
+        self._heartbeats.close()
 
     def _snapshot(self) -> Snapshot:
         try:
