@@ -56,6 +56,15 @@ def process(name: str, values: str, more: str = "") -> tuple[str, str]:
     return f'{name}{{instance="a"{more}}}', values
 
 
+def of_topic(name: str, values: str, more: str = "") -> tuple[str, str]:
+    return f'{name}{{instance="a",topic="shop.default.high"{more}}}', values
+
+
+def verdict(named: str, values: str) -> tuple[str, str]:
+    return of_topic("headrace_lag_verdict", values, f',verdict="{named}"')
+
+
+NEVER, NEVER_YET = " ".join(["Inf"] * 31), " ".join(["Inf"] * 11)
 OK, FAILED = ',result="ok"', ',result="failed"'
 SCENARIOS = (
     # A job type that dies for the first time: its series begins with the value 20
@@ -180,6 +189,67 @@ SCENARIOS = (
     ),
     at("HeadraceProjectorSilent", True, 4, process("headrace_projector_silence_seconds", "100x9")),
     at("HeadraceProjectorSilent", False, 4, process("headrace_projector_silence_seconds", "2x9")),
+    at(
+        "HeadraceJobsWaitTooLong",
+        True,
+        6,
+        of_lane("headrace_oldest_ready_age_seconds", "0x2 400x9"),
+    ),
+    # Long, and then not any more
+    at(
+        "HeadraceJobsWaitTooLong",
+        False,
+        6,
+        of_lane("headrace_oldest_ready_age_seconds", "400x1 9x9"),
+    ),
+    at("HeadraceLaneStandsStill", True, 6, verdict("stalled", "0x2 1x9"), verdict("OK", "1x2 0x9")),
+    at("HeadraceLaneStandsStill", False, 6, verdict("stalled", "0x9"), verdict("warning", "1x9")),
+    at(
+        "HeadraceBacklogGrows",
+        True,
+        18,
+        of_lane("headrace_time_to_close_seconds", NEVER),
+        of_lane("headrace_ready_jobs", "200+50x30"),
+    ),
+    at(
+        "HeadraceBacklogGrows",
+        False,
+        18,
+        of_lane("headrace_time_to_close_seconds", f"{NEVER_YET} 600x20"),
+        of_lane("headrace_ready_jobs", "200+50x10 700-20x20"),
+    ),
+    # A handful of jobs, for ever
+    at(
+        "HeadraceBacklogGrows",
+        False,
+        18,
+        of_lane("headrace_time_to_close_seconds", NEVER),
+        of_lane("headrace_ready_jobs", "3x30"),
+    ),
+    at("HeadraceRetentionNear", True, 8, of_topic("headrace_retention_used_ratio", "0.71x20")),
+    at("HeadraceRetentionNear", False, 8, of_topic("headrace_retention_used_ratio", "0.69x20")),
+    at(
+        "HeadraceDueNotMoved",
+        True,
+        4,
+        process("headrace_tier_late_seconds", "60x9", ',tier="soon"'),
+    ),
+    at(
+        "HeadraceDueNotMoved",
+        False,
+        4,
+        process("headrace_tier_late_seconds", "2x9", ',tier="soon"'),
+    ),
+    at("HeadraceGroupUnsettled", True, 4, process("headrace_group_settled", "0x9", ',group="g"')),
+    at(
+        "HeadraceGroupUnsettled",
+        False,
+        4,
+        process("headrace_group_settled", "0 0 1x9", ',group="g"'),
+    ),
+    at("HeadraceLagUnknown", True, 7, process("headrace_broker_up", "1x20")),
+    at("HeadraceLagUnknown", True, 7, process("headrace_lag_age_seconds", "200x20")),
+    at("HeadraceLagUnknown", False, 7, process("headrace_lag_age_seconds", "5x20")),
 )
 
 

@@ -33,6 +33,7 @@ from tests.support.stage import Stage, wait_until
 ROOT = Path(__file__).parents[2]
 DEAD = 12
 """More than the alert tolerates."""
+OFTEN = {"HEADRACE_EXPORTER_INTERVAL": "1s"}
 
 
 def expressions(board: str) -> list[str]:
@@ -96,7 +97,7 @@ def producing(stage: Stage) -> Iterator[tuple[Producer, str]]:
 
 @contextmanager
 def scraped(stage: Stage) -> Iterator[tuple[Producer, Prometheus, "Ports"]]:
-    ports = Ports(free_port(), free_port())
+    ports = Ports(free_port(), free_port(), free_port())
     rules = render_rules(GROUPS)
     without_patience = re.sub(r"\n +for: .*", "", rules)
     with producing(stage) as (producer, own), ExitStack() as stack:
@@ -106,14 +107,14 @@ def scraped(stage: Stage) -> Iterator[tuple[Producer, Prometheus, "Ports"]]:
 
 
 class Ports:
-    """Where the worker and the scheduler serve their metrics."""
+    """Where the worker, the scheduler and the exporter serve their metrics."""
 
-    def __init__(self, worker: int, scheduler: int) -> None:
-        self.worker, self.scheduler = worker, scheduler
+    def __init__(self, worker: int, scheduler: int, exporter: int) -> None:
+        self.worker, self.scheduler, self.exporter = worker, scheduler, exporter
 
     @property
     def addresses(self) -> list[str]:
-        return [f"127.0.0.1:{self.worker}", f"127.0.0.1:{self.scheduler}"]
+        return [f"127.0.0.1:{port}" for port in (self.worker, self.scheduler, self.exporter)]
 
 
 def filled(expression: str, values: Mapping[str, str]) -> str:
@@ -150,11 +151,13 @@ def submit_jobs(stage: Stage, producer: Producer, dead: int = 0) -> list[str]:
 @pytest.mark.kafka
 def test_every_expression_of_the_boards_gives_data_and_alerts_tell_the_truth(stage: Stage) -> None:
     with scraped(stage) as (producer, prometheus, ports):
-        wait_until("nobody moves what is due", lambda: "HeadraceNoScheduler" in prometheus.firing())
+        missing = {"HeadraceNoScheduler", "HeadraceLagUnknown"}
+        wait_until("they are missed", lambda: prometheus.firing().keys() == missing)
         job_ids = submit_jobs(stage, producer, dead=DEAD)
         with (
             stage.process("worker", HEADRACE_HTTP_PORT=str(ports.worker)),
             stage.process("scheduler", HEADRACE_HTTP_PORT=str(ports.scheduler)),
+            stage.process("exporter", HEADRACE_HTTP_PORT=str(ports.exporter), **OFTEN),
         ):
             _await_end(stage, job_ids)
             lane = stage.topic("default.normal")
@@ -164,6 +167,8 @@ def test_every_expression_of_the_boards_gives_data_and_alerts_tell_the_truth(sta
             # Once more: rates are of what grows while it is looked at
             _await_end(stage, submit_jobs(stage, producer))
             wait_until("the metrics tell the truth", lambda: shown(prometheus) == truth(stage))
+            held = stage.journal()  # one job runs on: how old what waits is, is of something alone
+            producer.submit("gate", {"journal": held.path, "tag": "runs on"}).confirm(60)
             _ask_all_boards(prometheus, stage, f"127.0.0.1:{ports.worker}")
 
 

@@ -1,4 +1,4 @@
-"""The alerts on what workers, schedulers and projectors tell of themselves.
+"""The alerts on what workers, schedulers and projectors tell of themselves; and all alerts together.
 
 Each wakes somebody for something that gets worse by itself, or that a person must decide. Its runbook
 stands in docs/runbooks.md under its name.
@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from headrace.deploy.observability.alert import Alert, Severity
+from headrace.deploy.observability.lag_alerts import LAG_ALERTS
 from headrace.deploy.observability.queries import gauge, grew, quantile, rate, select
 from headrace.pipeline.telemetry.metric_list import JobOutcome, Metric
 
@@ -208,6 +209,7 @@ _PROJECTORS: Final = (
 )
 
 GROUPS: Final = (
+    ("waiting", LAG_ALERTS),
     ("jobs", _JOBS),
     ("workers", _WORKERS),
     ("schedulers", _SCHEDULERS),

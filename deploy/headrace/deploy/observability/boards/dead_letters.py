@@ -3,7 +3,7 @@
 from typing import Final
 
 from headrace.deploy.observability.board import Board, Panel, Query, Unit
-from headrace.deploy.observability.boards import choices
+from headrace.deploy.observability.boards import choices, waiting
 from headrace.deploy.observability.queries import OF_PIPELINE, rate, select, total
 from headrace.pipeline.telemetry.metric_list import Metric
 
@@ -71,6 +71,7 @@ DEAD_LETTERS: Final = Board(
     (choices.PIPELINE,),
     (
         ("Today", (_TODAY, _WORST)),
+        ("All of them", (waiting.LETTERS_KEPT, waiting.LETTERS_IN)),
         ("What comes in", (_BY_REASON, _BY_TYPE, _BY_LANE, _OF_SCHEDULERS)),
     ),
 )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from headrace.deploy.observability.board import Board, Panel, Query, Unit
-from headrace.deploy.observability.boards import choices
+from headrace.deploy.observability.boards import choices, waiting
 from headrace.deploy.observability.queries import OF_LANE, gauge, quantile, rate, select, total
 from headrace.pipeline.telemetry.metric_list import Metric
 
@@ -110,6 +110,7 @@ LANE: Final = Board(
     "What does this lane do, and what holds it up?",
     (choices.LANE,),
     (
+        ("What waits", waiting.OF_THE_LANE),
         ("Jobs", (_BY_TYPE, _RUNS, _WAITS, _SUBMITTED)),
         ("Retries and hand-overs", (_RETRIES, _HANDOVERS, _HANDOVER_TIME, _RUNNING)),
         ("Partitions and ledgers", (_PARTITIONS, _TROUBLE, _LEDGER, _METADATA)),

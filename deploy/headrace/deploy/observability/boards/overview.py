@@ -3,7 +3,7 @@
 from typing import Final
 
 from headrace.deploy.observability.board import Board, Panel, Query, Unit
-from headrace.deploy.observability.boards import choices
+from headrace.deploy.observability.boards import choices, waiting
 from headrace.deploy.observability.queries import (
     OF_PIPELINE,
     gauge,
@@ -107,6 +107,7 @@ OVERVIEW: Final = Board(
     "Is the pipeline well, and if not, since when and where? All panels share one time axis.",
     (choices.PIPELINE,),
     (
+        ("What waits", (waiting.READY, waiting.OLDEST, waiting.LAG, waiting.VERDICTS)),
         ("What becomes of jobs", (_OUTCOMES, _FAILURES)),
         ("How long it takes", (_WAITS, _RUNS)),
         ("Who works", (_WORKERS, _SLOTS, _REBALANCES, _CRASHES)),
