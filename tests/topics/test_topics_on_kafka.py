@@ -398,7 +398,7 @@ def test_apply_publishes_the_declared_schemas(shop: Pipeline, settings: KafkaSet
     report = apply(shop, settings)
     published = SchemaTopic(settings, shop.topology).read()
     assert set(published.values()) == set(declared_schemas(shop))
-    assert set(report.schemas) == {"mail.send", "JobTransitions"}
+    assert set(report.schemas) == {"mail.send", "JobTransitions", "Heartbeat"}
 
 
 def test_counts_on_the_control_topic_can_be_read_by_any_tool(

@@ -14,7 +14,7 @@ def view(**running: tuple[int, int]) -> Any:
         lanes=("shop.a.high",),
         partitions={"shop.a.high": 2, "shop.delay.soon": 1},
         running=lambda _, number: (found[f"p{number}"] or (0, 0))[0],
-        oldest_start=lambda _, number: None if not found[f"p{number}"] else found[f"p{number}"][1],
+        oldest_start=lambda _, number: (found[f"p{number}"] or (0, None))[1],
     )
 
 

@@ -109,7 +109,8 @@ def measure(kafka: KafkaSettings, wish: Wish, progress: Callable[[str], None]) -
 def _remove(kafka: KafkaSettings, jobs: Workload, topics: list[str]) -> None:
     """Delete by name what may have been made: a list of what there is lags behind on busy brokers."""
     admin = make_admin(kafka)
-    groups = [lane.topic for lane in jobs.pipeline.topology.lanes()]
+    topology = jobs.pipeline.topology
+    groups = [topology.scheduler_group, *(lane.topic for lane in topology.lanes())]
     of_groups = admin.delete_consumer_groups(groups, request_timeout=_REMOVAL)
     answers: dict[str, Future[Any]] = {f"group {name}": each for name, each in of_groups.items()}
     answers |= {f"topic {name}": each for name, each in admin.delete_topics(topics).items()}

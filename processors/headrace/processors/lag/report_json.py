@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from headrace.pipeline.topics import Role
-from headrace.processors.times import both_times
 from headrace.processors.lag.due_counts import LaneDue
 from headrace.processors.lag.report import LagReport, PartitionLag, TopicLag
+from headrace.processors.times import both_times
 
 
 def as_json(report: LagReport) -> dict[str, object]:
