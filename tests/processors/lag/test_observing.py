@@ -2,11 +2,12 @@
 
 from types import MappingProxyType
 
+from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.topics import Role
 from headrace.processors.lag.observing import Observer, Progress
 from headrace.processors.snapshot import CommitPoint, LogSpan, Snapshot
 
-LANE = ("shop.a.high", 0)
+LANE: Place = ("shop.a.high", 0)
 SECOND = 1_000
 
 
