@@ -75,13 +75,14 @@ class Heart:
             self._refused(str(error))
             return
         while not self._stop.is_set():
+            seen = self._changes()  # before it is told of: what changes meanwhile is told next
             self._beat(producer, stopped=False)
-            self._rest()
+            self._rest(seen)
         self._beat(producer, stopped=True)
         producer.flush(_LAST_WORD)
 
-    def _rest(self) -> None:
-        seen, until = self._changes(), time.monotonic() + self._interval.total_seconds()
+    def _rest(self, seen: int) -> None:
+        until = time.monotonic() + self._interval.total_seconds()
         while (left := until - time.monotonic()) > 0:
             if self._stop.wait(min(_LOOK, left)) or self._changes() != seen:
                 return
