@@ -33,17 +33,29 @@ def headrace(stage: Stage) -> Iterator[CommandLine]:
     line.end_all()
 
 
-def running(stage: Stage, steps: int, pause: float) -> str:
-    job = stage.submit("default.count", steps=steps, pause=pause)
+def running(stage: Stage) -> str:
+    """A job that runs for as long as a test may take."""
+    job = stage.submit("default.count", steps=600, pause=0.05)
     wait_until("it tells of itself", lambda: any(each.progress for each in stage.of(job)))
     return job
+
+
+def followed(stage: Stage, headrace: CommandLine, *options: str) -> tuple[str, str]:
+    """A job's id, and what was told of it: it ends when it is being watched, not before."""
+    gate = stage.folder / f"gate-{len(list(stage.folder.glob('gate-*')))}"
+    job = stage.submit("default.hold", gate=str(gate), steps=40)
+    wait_until("it tells of itself", lambda: any(each.progress for each in stage.of(job)))
+    watching = headrace.start("jobs", "show", "--watch", *options, job)
+    watching.says("step 20 of 40")
+    gate.touch()
+    assert watching.ends() == 0
+    return job, watching.text()
 
 
 def test_a_job_is_followed_to_its_end_and_its_result_is_shown(
     stage: Stage, headrace: CommandLine
 ) -> None:
-    job = running(stage, steps=40, pause=0.1)
-    told = headrace.ok("jobs", "show", "--watch", job)
+    job, told = followed(stage, headrace)
     assert "░" in told
     assert "step 40 of 40" in told
     assert told.index("succeeded, attempt 1") < told.index("result")
@@ -54,10 +66,8 @@ def test_a_job_is_followed_to_its_end_and_its_result_is_shown(
 def test_json_has_the_life_so_far_and_then_a_line_for_each_transition(
     stage: Stage, headrace: CommandLine
 ) -> None:
-    job = running(stage, steps=30, pause=0.1)
-    life, *rest = map(
-        json.loads, headrace.ok("jobs", "show", "--watch", "--json", job).splitlines()
-    )
+    job, told = followed(stage, headrace, "--json")
+    life, *rest = map(json.loads, told.splitlines())
     assert life["job_id"] == job
     assert [each["state"] for each in rest[-2:]] == ["running", "succeeded"]
     assert rest[-2]["progress"] == 1.0
@@ -79,7 +89,7 @@ def test_a_long_life_has_one_line_for_the_progress_of_each_attempt(
 
 
 def test_ctrl_c_ends_the_watching_without_a_traceback(stage: Stage, headrace: CommandLine) -> None:
-    job = running(stage, steps=600, pause=0.05)
+    job = running(stage)
     watching = headrace.start("jobs", "show", "--watch", job)
     watching.says("running, attempt 1")
     watching.signal(signal.SIGINT)

@@ -199,7 +199,7 @@ class Owner:
         """Revoked: drained, or not within the budget; and committed, unless the broker refuses."""
         place = (TOPIC, partition)
         self.client.refuses = refused
-        self.commits.suspend(in_poll=True)
+        self.commits.suspend()
         self.dispatch.withdraw([place])
         while finish and (mine := [each for each in self.all_running() if each[1] == partition]):
             self.end(mine[0][0])

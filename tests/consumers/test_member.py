@@ -22,13 +22,19 @@ class StubConsumer:
     def __init__(self) -> None:
         self.changes: list[str] = []
         self.callbacks: dict[str, Callable[..., None]] = {}
+        self.member_id = "member"
+        self.before_change: Callable[[], None] = lambda: None
 
     def subscribe(self, topics: list[str], **callbacks: Callable[..., None]) -> None:
         self.callbacks = callbacks
 
     def poll(self, timeout: float) -> None:
         if self.changes:
+            self.before_change()
             self.callbacks[self.changes.pop(0)](self, [])
+
+    def memberid(self) -> str:
+        return self.member_id
 
     def incremental_unassign(self, places: Sequence[Any]) -> None:
         pass
@@ -53,7 +59,7 @@ class StubRecorder:
     def belong_to(self, consumer: object) -> None:
         pass
 
-    def suspend(self, *, in_poll: bool) -> None:
+    def suspend(self) -> None:
         pass
 
     def resume(self) -> None:
@@ -69,8 +75,13 @@ class Work:
     def __init__(self, recorder: StubRecorder) -> None:
         self.recorder = recorder
         self.could_hand_over: list[bool] = []
+        self.before_serving: Callable[[], None] = lambda: None
 
-    def drain(self, places: Sequence[Place]) -> None:
+    def drain(self, places: Sequence[Place], serve: Callable[[], None] | None = None) -> None:
+        if serve is not None:
+            self.before_serving()
+            serve()
+            serve()
         self.could_hand_over.append(self.recorder.trusts_membership)
 
     def forget(self, places: Sequence[Place]) -> None:
@@ -89,12 +100,7 @@ class NoPartitions:
         pass
 
 
-@pytest.mark.parametrize(
-    "changes", [[], ["on_assign"], ["on_revoke", "on_assign"], ["on_revoke", "on_assign"] * 3]
-)
-def test_a_member_that_leaves_during_a_rebalance_can_hand_over_what_still_ends(
-    changes: list[str],
-) -> None:
+def joined(*, classic: bool = False) -> tuple[StubConsumer, Work, Member]:
     consumer, recorder = StubConsumer(), StubRecorder()
     work = Work(recorder)
     partitions: Any = NoPartitions()
@@ -109,8 +115,44 @@ def test_a_member_that_leaves_during_a_rebalance_can_hand_over_what_still_ends(
         recording,
         MemberFigures(),
         work,
+        classic=classic,
     )
+    return consumer, work, member
+
+
+@pytest.mark.parametrize(
+    "changes", [[], ["on_assign"], ["on_revoke", "on_assign"], ["on_revoke", "on_assign"] * 3]
+)
+def test_a_member_that_leaves_during_a_rebalance_can_hand_over_what_still_ends(
+    changes: list[str],
+) -> None:
+    consumer, work, member = joined()
     consumer.changes = ["on_revoke", *changes]
     member.poll(0, 1)
     member.leave()
     assert work.could_hand_over[-1] is True
+
+
+def test_a_group_that_changes_while_jobs_end_takes_the_hand_overs_of_a_member_that_leaves() -> None:
+    consumer, work, member = joined()
+    member.poll(0, 1)
+    work.before_serving = lambda: consumer.changes.append("on_assign")
+    member.leave()
+    assert work.could_hand_over == [True]
+
+
+@pytest.mark.parametrize(
+    ("classic", "member_id", "can"),
+    [(True, "member", True), (False, "member", False), (True, "", False)],
+    ids=["classic", "consumer", "put out"],
+)
+def test_what_is_revoked_in_a_classic_group_is_handed_over_in_the_generation_that_asks_for_it(
+    classic: bool, member_id: str, can: bool
+) -> None:
+    """Under KIP-848 the epoch of before stays good; a new one might be that of a second life."""
+    consumer, work, member = joined(classic=classic)
+    consumer.member_id = member_id
+    consumer.before_change = work.recorder.distrust_membership  # what was proved is refused now
+    consumer.changes = ["on_revoke"]
+    member.poll(0, 1)
+    assert work.could_hand_over == [can]

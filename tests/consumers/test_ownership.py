@@ -82,7 +82,7 @@ def drained(clock: Clock) -> Owning:
     """What is owned was proven right before the draining began."""
     owning = Owning()
     owning.recorder.commits.confirm(clock.now)
-    owning.recorder.commits.suspend(in_poll=True)
+    owning.recorder.commits.suspend()
     return owning
 
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 
 from headrace.pipeline import JobContext, Pipeline, Queue, Reject, Retry
 
@@ -46,6 +47,15 @@ def _declare(pipeline: Pipeline, queue: str) -> None:
         for step in range(1, steps + 1):
             context.progress(step / steps, f"step {step} of {steps}")
             time.sleep(pause)
+        return steps
+
+    @pipeline.job(f"{queue}.hold", queue=queue)
+    def hold(context: JobContext, gate: str, steps: int) -> int:
+        """Half of its steps, and the rest when there is a file at the gate."""
+        context.progress(0.5, f"step {steps // 2} of {steps}")
+        while not Path(gate).exists():
+            time.sleep(0.02)
+        context.progress(1.0, f"step {steps} of {steps}")
         return steps
 
     @pipeline.job(f"{queue}.report", queue=queue)

@@ -7,6 +7,8 @@ ledgers, which give no second one while the end of the first is unknown.
 import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -30,7 +32,29 @@ TRUSTED_FOR = 3.0
 """Seconds after a commit was sent, if it landed, in which this member surely owned what it owns: half
 of the shortest session timeout that brokers take without being asked to."""
 
+_REBALANCING: Final = frozenset(
+    {
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.STALE_MEMBER_EPOCH,
+    }
+)
+"""What a broker answers to a commit that comes in the middle of a rebalance."""
+
 Pending = list[tuple[OwnedPartition, Commit]]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFailure:
+    """Why a commit that was waited for is not stored.
+
+    Attributes:
+        reason: In the client's words.
+        passes: Whether it is to be tried again after a rebalance that is under way.
+    """
+
+    reason: str
+    passes: bool = False
 
 
 class Commits:
@@ -127,8 +151,8 @@ class Commits:
             _LOG.debug("a commit waits for running jobs", place=owned.place, why=str(error))
             return None
 
-    def suspend(self, *, in_poll: bool) -> None:
-        """Settle the commits on their way, and send no more until `resume`.
+    def suspend(self) -> None:
+        """Within a poll: settle the commits on their way, and send no more until `resume`.
 
         Their answers come inside polls, and there is none while partitions are drained: a
         partition whose commit is outstanding could hand nothing over until the budget is spent.
@@ -140,14 +164,14 @@ class Commits:
             owned[place].open_for_what_waits()
         unproven = time.monotonic() >= self.trusted_until
         places = [*owned] if unproven else [*self._outstanding, *waiting]
-        self._commit_and_wait(places, in_poll=in_poll, renew=unproven)
+        self._commit_and_wait(places, in_poll=True, renew=unproven)
         self._suspended = True
 
     def resume(self) -> None:
         """Commit what is still owned as usual again."""
         self._suspended = False
 
-    def commit_finally(self, places: Sequence[Place], *, in_poll: bool) -> None:
+    def commit_finally(self, places: Sequence[Place], *, in_poll: bool) -> CommitFailure | None:
         """Commit partitions that are about to be given up, in order, and wait for the answer.
 
         It is sent even if nothing has changed: should the last commit of a former owner have
@@ -157,18 +181,23 @@ class Commits:
             places: The partitions.
             in_poll: Whether it is called back from a poll: then nobody but this thread can use
                 the consumer.
+
+        Returns:
+            Why it failed; None if it is stored.
         """
         for place in places:
             if place in self._partitions.owned:
                 self._partitions.owned[place].close_standing()
-        failure = self._commit_and_wait(places, in_poll=in_poll, renew=True)
-        if failure:
-            _LOG.warning(
-                "the last commit of partitions that are given up failed: their jobs since the "
-                "commit before run again",
-                partitions=list(places),
-                error=failure,
-            )
+        return self._commit_and_wait(places, in_poll=in_poll, renew=True)
+
+    def tell_of_lost(self, places: Sequence[Place], failure: CommitFailure) -> None:
+        """Say that the last commit of partitions failed for good."""
+        _LOG.warning(
+            "the last commit of partitions that are given up failed: their jobs since the "
+            "commit before run again",
+            partitions=list(places),
+            error=failure.reason,
+        )
 
     def forget(self, places: Iterable[Place]) -> None:
         """Partitions were lost: the answers to their commits mean nothing any more."""
@@ -221,8 +250,8 @@ class Commits:
 
     def _commit_and_wait(
         self, places: Iterable[Place], *, in_poll: bool, renew: bool = False
-    ) -> str:
-        """Commit and wait for the answer; gives why it failed."""
+    ) -> CommitFailure | None:
+        """Commit and wait for the answer."""
         assert self._consumer is not None
         commits: Pending = []
         for place in dict.fromkeys(places):
@@ -237,13 +266,13 @@ class Commits:
             if commit is not None:
                 commits.append((owned, commit))
         if not commits:
-            return ""
+            return None
         positions = [owned.position(commit) for owned, commit in commits]
         commit_now = _commit_now if in_poll else _commit_in_time
         sent = time.monotonic()
         failure = commit_now(self._consumer, positions)
-        settle(commits, landed=not failure)
-        if failure:
+        settle(commits, landed=failure is None)
+        if failure is not None:
             self._figures.commit_failures += 1
         else:
             self.confirm(sent)
@@ -272,22 +301,28 @@ def _answers(position: TopicPartition, commit: Commit) -> bool:
     return (position.offset, position.metadata) == (commit.offset, commit.metadata)
 
 
-def _commit_now(consumer: Consumer, positions: list[TopicPartition]) -> str:
-    """Commit and wait for the answer; gives why it failed."""
+def _commit_now(consumer: Consumer, positions: list[TopicPartition]) -> CommitFailure | None:
+    """Commit and wait for the answer."""
     try:
         answered = consumer.commit(offsets=positions, asynchronous=False) or []
-    except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
-        return str(error)
-    return next((str(each.error) for each in answered if each.error is not None), "")
+    except KafkaException as error:
+        return _failure(error.args[0])
+    except RuntimeError as error:  # closed meanwhile
+        return CommitFailure(str(error))
+    return next((_failure(each.error) for each in answered if each.error is not None), None)
 
 
-def _commit_in_time(consumer: Consumer, positions: list[TopicPartition]) -> str:
+def _failure(error: KafkaError) -> CommitFailure:
+    return CommitFailure(str(error), passes=error.code() in _REBALANCING)
+
+
+def _commit_in_time(consumer: Consumer, positions: list[TopicPartition]) -> CommitFailure | None:
     """Do the same on a thread of its own.
 
     The client's call waits for an absent broker without limit, and a process that is told to stop
     must end. Called back from a poll it would wait for that poll's end.
     """
-    failures: list[str] = []
+    failures: list[CommitFailure | None] = []
     thread = threading.Thread(
         target=lambda: failures.append(_commit_now(consumer, positions)),
         name="headrace-last-commit",
@@ -295,4 +330,4 @@ def _commit_in_time(consumer: Consumer, positions: list[TopicPartition]) -> str:
     )
     thread.start()
     thread.join(_LAST_COMMIT)
-    return failures[0] if failures else f"no answer within {_LAST_COMMIT:g} s"
+    return failures[0] if failures else CommitFailure(f"no answer within {_LAST_COMMIT:g} s")

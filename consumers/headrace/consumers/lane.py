@@ -77,6 +77,7 @@ class LaneThread:
         drain_budget: Seconds that a rebalance or a stop waits for running jobs.
         buffer_bytes: Bytes of records that may wait in memory, for a slot or to be handed over.
         on_failure: Told when the thread ends with an error.
+        classic: Whether its group has the classic protocol.
         dedup: The queue's dedup window; None if it has none.
         attempts: Where the spans of attempts are ended; None when nothing is traced.
     """
@@ -98,6 +99,7 @@ class LaneThread:
         drain_budget: float,
         buffer_bytes: int,
         on_failure: Callable[[BaseException], None],
+        classic: bool = False,
         dedup: LaneDedup | None = None,
         attempts: AttemptTraces | None = None,
     ) -> None:
@@ -124,6 +126,7 @@ class LaneThread:
         self._drain_budget = drain_budget
         self._buffer_bytes = buffer_bytes
         self._on_failure = on_failure
+        self._classic = classic
         self._results: deque[tuple[JobRecord, Attempted]] = deque()
         self._counted_at: tuple[int, int] = (-1, 0)
         self._holding = Seldom(_LOG)
@@ -204,9 +207,8 @@ class LaneThread:
         ):
             self._recorder.ask_for_proof(now)
 
-    def drain(self, places: Sequence[Place]) -> None:
+    def drain(self, places: Sequence[Place], serve: Callable[[], None] | None = None) -> None:
         """Let what runs on these partitions end, within the drain budget; the others go on."""
-        owned = [self.partitions.owned[p] for p in places if p in self.partitions.owned]
         not_running: Counter[Place] = Counter()
         deadline = time.monotonic() + self._drain_budget
         while True:
@@ -214,11 +216,14 @@ class LaneThread:
             not_running.update(self.dispatch.withdraw(places))
             if self.dedup is not None:
                 not_running.update(self.dedup.withdraw(places))
+            owned = [self.partitions.owned[p] for p in places if p in self.partitions.owned]
             if not any(each.ledger.running > not_running[each.place] for each in owned):
                 return
             if time.monotonic() >= deadline or self._at_once.is_set():
                 return
             self.turn(poll=False)
+            if serve is not None:
+                serve()
             self._await_room(_BUSY)
 
     def forget(self, places: Sequence[Place]) -> None:
@@ -240,7 +245,14 @@ class LaneThread:
     def _live(self) -> None:
         topic = self.rules.lane.topic
         self._member = Member(
-            topic, [topic], self._make_consumer, self.partitions, self._recorder, self.figures, self
+            topic,
+            [topic],
+            self._make_consumer,
+            self.partitions,
+            self._recorder,
+            self.figures,
+            self,
+            classic=self._classic,
         )
         try:
             while not self._stop.is_set():

@@ -34,7 +34,9 @@ _REJOINED = 60.0
 """Seconds after which a new consumer has proved itself."""
 _MOST_CHANGES = 20
 """Polls of a member that leaves, until one of them brings no rebalance: what was revoked is followed
-by what is assigned then, be it nothing."""
+by what is assigned then, be it nothing. So often, too, its last commit is tried again."""
+_ROUND = 0.1
+"""Seconds until a last commit is tried again that was refused in the middle of a rebalance."""
 
 MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Consumer]
 
@@ -42,8 +44,13 @@ MakeConsumer = Callable[[Callable[..., None], Callable[[KafkaError], None]], Con
 class Owner(Protocol):
     """Who works on the partitions; called in the thread that polls."""
 
-    def drain(self, places: Sequence[Place]) -> None:
-        """Let what runs on these partitions end, within the drain budget, recording as usual."""
+    def drain(self, places: Sequence[Place], serve: Callable[[], None] | None = None) -> None:
+        """Let what runs on these partitions end, within the drain budget, recording as usual.
+
+        Args:
+            places: The partitions.
+            serve: To be called again and again: it serves rebalances meanwhile. None inside one.
+        """
         ...
 
     def forget(self, places: Sequence[Place]) -> None:
@@ -62,6 +69,8 @@ class Member:
         recorder: Records outcomes and commits.
         figures: Where it is counted.
         owner: Who works on the partitions.
+        classic: Whether the group has the classic protocol, whose generation changes with each
+            rebalance, before those who own partitions are told.
     """
 
     def __init__(
@@ -73,8 +82,11 @@ class Member:
         recorder: Recorder,
         figures: MemberFigures,
         owner: Owner,
+        *,
+        classic: bool = False,
     ) -> None:
         self._group = group
+        self._classic = classic
         self._topics = list(topics)
         self._make_consumer = make_consumer
         self._partitions = partitions
@@ -215,14 +227,34 @@ class Member:
             return 0
 
     def leave(self) -> None:
-        """Drain, commit and give up everything, and leave the group."""
+        """Drain, commit and give up everything, and leave the group.
+
+        While jobs end the group may change, and with it the membership that hand-overs and commits
+        are accepted with: so rebalances are served until the last of them.
+        """
         for _ in range(_MOST_CHANGES):
             if self._recorder.trusts_membership:
                 break
             self._serve_rebalances()
-        self._give_up(list(self._partitions.owned), in_poll=False)
+        self._owner.drain(list(self._partitions.owned), self._serve_rebalances)
+        self._commit_at_last()
+        places = list(self._partitions.owned)
+        self._partitions.close(places)
+        self._owner.forget(places)
         self._figures.joined = False
         self._close(self._consumer)
+
+    def _commit_at_last(self) -> None:
+        commits = self._recorder.commits
+        for tries_left in reversed(range(_MOST_CHANGES)):
+            places = list(self._partitions.owned)
+            failure = commits.commit_finally(places, in_poll=False)
+            if failure is None:
+                return
+            if not (failure.passes and tries_left):
+                commits.tell_of_lost(places, failure)
+                return
+            self._serve_rebalances(_ROUND)
 
     def _close(self, consumer: Consumer) -> None:
         try:
@@ -234,7 +266,7 @@ class Member:
                 group=self._group,
             )
 
-    def _serve_rebalances(self) -> None:
+    def _serve_rebalances(self, timeout: float = 0) -> None:
         """Poll once for the sake of a membership that hand-overs can be made with.
 
         A record that comes is dropped: it was not entered in a ledger, so nothing is committed
@@ -242,7 +274,7 @@ class Member:
         """
         self._recorder.prove_membership()
         changes = self._changes
-        self._consumer.poll(0)
+        self._consumer.poll(timeout)
         if self._changes != changes:
             self._recorder.distrust_membership()
 
@@ -293,7 +325,9 @@ class Member:
         try:
             self._figures.revoked += len(revoked)
             places = [(position.topic, position.partition) for position in revoked]
-            self._give_up(places, in_poll=True)
+            if self._classic:
+                self._take_new_generation(consumer)
+            self._give_up(places)
             self._log("partitions revoked", revoked)
         except Exception as error:
             self._error = error
@@ -307,18 +341,32 @@ class Member:
             self._log("partitions lost: another process has them", lost)
         consumer.incremental_unassign(lost)
 
+    def _take_new_generation(self, consumer: Consumer) -> None:
+        """Hand over as a member of the generation that asks for the partitions.
+
+        It has begun before this is called back, and refuses what its forerunner's members commit.
+        The client joins no other one before the partitions are given up; should this member be put
+        out meanwhile, the broker refuses its generation. A client that knows so already has no
+        member id, and without one a transaction's offsets would not be looked at (KIP-447).
+        """
+        self._recorder.prove_membership()
+        if not consumer.memberid():
+            self._recorder.distrust_membership()
+
     def _lose(self, places: Sequence[Place]) -> None:
         self._figures.lost_partitions += len(places)
         self._partitions.close(places)
         self._recorder.commits.forget(places)
         self._owner.forget(places)
 
-    def _give_up(self, places: Sequence[Place], *, in_poll: bool) -> None:
+    def _give_up(self, places: Sequence[Place]) -> None:
         commits = self._recorder.commits
-        commits.suspend(in_poll=in_poll)
+        commits.suspend()
         try:
             self._owner.drain(places)
-            commits.commit_finally(places, in_poll=in_poll)
+            failure = commits.commit_finally(places, in_poll=True)
+            if failure is not None:
+                commits.tell_of_lost(places, failure)
         finally:
             commits.resume()
         self._partitions.close(places)

@@ -15,7 +15,7 @@ Never early: a record is released when this process's clock has reached its due 
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -49,6 +49,7 @@ from headrace.pipeline.settings import (
     HeartbeatSettings,
     KafkaSettings,
     ProducerSettings,
+    Protocol,
     SchedulerSettings,
     TraceSettings,
     load,
@@ -178,18 +179,21 @@ class Scheduler:
             self._recorder,
             self.figures,
             self,
+            classic=self.options.kafka.group_protocol is Protocol.CLASSIC,
         )
 
     def stop(self, *, at_once: bool = False) -> None:
         """Ask the scheduler to commit and leave; from any thread. Nothing of it takes long."""
         self.stopping.set()
 
-    def drain(self, places: Sequence[Place]) -> None:
+    def drain(self, places: Sequence[Place], serve: Callable[[], None] | None = None) -> None:
         """Wait for the answers to releases that are on their way."""
         deadline = time.monotonic() + _STOP_BUDGET
         while self._awaits_answers and time.monotonic() < deadline:
             self._releases.take_answers(wait=0.01)
             self._recorder.step()
+            if serve is not None:
+                serve()
 
     def forget(self, places: Sequence[Place]) -> None:
         """Drop what is held of these partitions: another scheduler reads it again."""

@@ -61,6 +61,7 @@ from headrace.pipeline.settings import (
     HeartbeatSettings,
     KafkaSettings,
     ProducerSettings,
+    Protocol,
     TraceSettings,
     WorkerSettings,
     load,
@@ -295,6 +296,7 @@ class Worker:
             drain_budget=self._drain_budget,
             buffer_bytes=settings.worker_buffer_bytes,
             on_failure=self._on_failure,
+            classic=self.options.kafka.group_protocol is Protocol.CLASSIC,
             dedup=dedup,
             attempts=self._attempts,
         )

@@ -2,15 +2,16 @@
 
 A fire, in this order:
 
-    1. read the schedules topic to its end: what another scheduler has fired, and what an operator
-       has paused, is known before anything is fired
-    2. decide: what is due, what the misfire and overlap policies say
+    1. look at the clock, then read the schedules topic to its end: what another scheduler has
+       fired until then, and what an operator has paused, is known before anything is fired
+    2. decide: what was due by that clock, what the misfire and overlap policies say
     3. submit the jobs, and wait until Kafka has them
     4. write the state
 
 A scheduler that dies between 3 and 4 leaves the next one to submit the same fires again: the same
 ids and the same bytes on the same lanes, whose owners run the first and drop the second. One that
-slept and lost its partition finds the state of its successor in 1.
+slept and lost its partition finds the state of its successor in 1, or, if it slept after that,
+fires again what was due before it slept, and nothing of what came due meanwhile.
 """
 
 import time
@@ -210,23 +211,23 @@ class Term:
         return min(_LONGEST_WAIT, max(0.0, upcoming / 1000 - time.time()))
 
     def _turn(self) -> None:
-        if not self._due_names():
+        now = _now()
+        if not self._due_names(now):
             return
         self._tail.catch_up()
         self._refresh()
-        for name in self._due_names():
+        for name in self._due_names(now):
             if not self._options.holds():
                 return
-            self._handle(name)
+            self._handle(name, now)
         self._tail.catch_up()
 
-    def _due_names(self) -> list[str]:
-        now = _now()
+    def _due_names(self, now: int) -> list[str]:
         due = [(at, name) for name, at in self._due.items() if at is not None and at <= now]
         return [name for _, name in sorted(due)]
 
-    def _handle(self, name: str) -> None:
-        entry, now = self._book.entry(name), _now()
+    def _handle(self, name: str, now: int) -> None:
+        entry = self._book.entry(name)
         begins = entry.begins if entry is not None else None
         found = entry.due_now(begins, now) if entry is not None and begins is not None else None
         if entry is None or found is None:
