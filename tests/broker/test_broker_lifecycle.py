@@ -1,8 +1,9 @@
 """The embedded broker's life on a real Kafka: begin, share, stop, crash, come back.
 
 What can go wrong: two terminals start it at once, the one that starts it is interrupted, it is
-killed with -9, its ports are taken while it is down, Kafka dies while it starts. In every case
-the data must still be there, no process may be left over, and the message must say what to do.
+killed with -9, its ports are taken while it is down, a transaction's time is over while it is down,
+Kafka dies while it starts. In every case the data must still be there and be readable, no process may
+be left over, and the message must say what to do.
 """
 
 import json
@@ -17,8 +18,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from headrace.pipeline import broker
@@ -31,7 +32,9 @@ from headrace.pipeline import broker
 found = broker.start(broker.BrokerOptions(directory=Path(sys.argv[1])))
 print(json.dumps([found.bootstrap, found.pid, found.started]))
 """
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 20.0
+ABANDONED_SECONDS = 3
+PARTITIONS = 4
 
 
 @pytest.fixture
@@ -61,12 +64,40 @@ def await_true(condition: Callable[[], bool]) -> None:
 
 def produce(bootstrap: str, topic: str, count: int) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    for made in admin.create_topics([NewTopic(topic, 2, 1)]).values():
+    for made in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
         made.result(10)
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
     for number in range(count):
         producer.produce(topic, str(number).encode())
     assert producer.flush(20) == 0
+
+
+def abandon_transactions(bootstrap: str, topic: str, count: int) -> list[Producer]:
+    """Write in transactions that nobody ends."""
+    settings = {"bootstrap.servers": bootstrap, "transaction.timeout.ms": ABANDONED_SECONDS * 1_000}
+    producers = [
+        Producer({**settings, "transactional.id": f"{topic}.{number}"}) for number in range(count)
+    ]
+    for producer in producers:
+        producer.init_transactions(20)
+    for number, producer in enumerate(producers):
+        producer.begin_transaction()
+        producer.produce(topic, b"-1", partition=number % PARTITIONS)
+    assert [producer.flush(20) for producer in producers] == [0] * count
+    return producers
+
+
+def held_up(bootstrap: str, topic: str) -> list[int]:
+    """The partitions whose end readers of what is committed do not see."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    wanted = {
+        TopicPartition(topic, number): OffsetSpec(-1) for number in range(PARTITIONS)
+    }  # the latest
+    ends = [
+        {p.partition: f.result(10).offset for p, f in admin.list_offsets(wanted, **how).items()}
+        for how in ({}, {"isolation_level": IsolationLevel.READ_COMMITTED})
+    ]
+    return [number for number in range(PARTITIONS) if ends[0][number] != ends[1][number]]
 
 
 def consume(bootstrap: str, topic: str, count: int) -> set[int]:
@@ -128,6 +159,23 @@ def test_a_killed_broker_comes_back_with_its_data_even_when_its_ports_are_gone(h
     with broker.running(options) as found:
         assert (found.bootstrap, found.started) == (second.bootstrap, False)
     assert broker.status(home).state is broker.BrokerState.RUNNING  # it was not ours to stop
+
+
+@pytest.mark.kafka
+def test_a_killed_broker_ends_the_transactions_whose_time_was_over_while_it_was_down(
+    home: Path,
+) -> None:
+    first = broker.start(broker.BrokerOptions(directory=home))
+    produce(first.bootstrap, "held", 10)
+    abandoned = abandon_transactions(first.bootstrap, "held", 20)
+    over = time.monotonic() + ABANDONED_SECONDS
+    assert held_up(first.bootstrap, "held") == list(range(PARTITIONS))
+    os.kill(first.pid, signal.SIGKILL)
+    await_true(lambda: time.monotonic() > over)
+    del abandoned
+
+    with broker.running(broker.BrokerOptions(directory=home), owned=True) as second:
+        await_true(lambda: not held_up(second.bootstrap, "held"))
 
 
 def taken(port: int) -> socket.socket:

@@ -97,6 +97,11 @@ _GROUPS = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 }
 
+ABORTING_NOTHING = {
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": str(24 * 3600 * 1000)
+}
+"""A broker that only looks after its data leaves transactions whose time is over to the next start."""
+
 _STORAGE = {
     "log.segment.bytes": str(128 * 1024 * 1024),
     "log.retention.check.interval.ms": "30000",

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from headrace.pipeline.broker import (
+    configuration,
     jars,
     java,
     layout,
@@ -193,9 +194,13 @@ def _recovered(begin: startup.Startup, version: str, last: State | None) -> None
     controller has understood, and gets them again. A coordinator of groups that is loading just then
     may keep a part of what its log says, and goes on with that: groups with members that are long
     gone, partitions that nobody gets (seen on Kafka 4.3.1). After a clean stop it loads once.
+
+    A coordinator of transactions that aborts one just then may call it complete without having told
+    each of its partitions, whose readers then wait for ever (seen on Kafka 4.3.1): so it aborts
+    none here.
     """
     hidden = replace(begin.options, port=None, proxied=(), progress=silent)
-    alone = replace(begin, options=hidden)
+    alone = replace(begin, options=hidden, behaviour=configuration.ABORTING_NOTHING)
     ports = startup.choose_ports(startup.free_port(()), last.ports if last else None)
     known = _spawned(alone, version, ports, "previous")
     _await(alone.options, begin.layout, known, then=Phase.STARTING)

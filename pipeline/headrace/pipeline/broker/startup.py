@@ -6,8 +6,8 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,17 +29,23 @@ _STOP_TIMEOUT = timedelta(seconds=10)  # for a broker that could not be used any
 
 @dataclass(frozen=True)
 class Startup:
-    """Everything that is settled before the broker's process begins."""
+    """Everything that is settled before the broker's process begins.
+
+    Attributes:
+        behaviour: Settings of Kafka's that this start has instead of the usual ones.
+    """
 
     options: BrokerOptions
     layout: Layout
     java: Java
     classpath: Sequence[Path]
+    behaviour: Mapping[str, str] = field(default_factory=dict)
 
     def write_settings(self, ports: Ports) -> None:
         """Write the files that the JVM, its logging and Kafka read."""
         arguments = configuration.java_arguments(self.options, self.layout, self.classpath)
-        properties = configuration.server_properties(self.layout, ports, self.options.proxied)
+        usual = configuration.server_properties(self.layout, ports, self.options.proxied)
+        properties = {**usual, **self.behaviour}
         texts = {
             self.layout.java_arguments: configuration.argument_file(arguments),
             self.layout.properties: configuration.properties_text(properties),
