@@ -19,11 +19,12 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from headrace.pipeline import broker
 from headrace.pipeline.broker import errors, process
+from headrace.pipeline.topics.api import LATEST
 
 STARTER = """
 import json, sys
@@ -90,9 +91,7 @@ def abandon_transactions(bootstrap: str, topic: str, count: int) -> list[Produce
 def held_up(bootstrap: str, topic: str) -> list[int]:
     """The partitions whose end readers of what is committed do not see."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    wanted = {
-        TopicPartition(topic, number): OffsetSpec(-1) for number in range(PARTITIONS)
-    }  # the latest
+    wanted = {TopicPartition(topic, number): LATEST for number in range(PARTITIONS)}
     ends = [
         {p.partition: f.result(10).offset for p, f in admin.list_offsets(wanted, **how).items()}
         for how in ({}, {"isolation_level": IsolationLevel.READ_COMMITTED})
