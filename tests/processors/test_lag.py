@@ -1,6 +1,7 @@
 """Lag must be the truth: as many jobs as wait, as old as they are, and never a made-up zero."""
 
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from headrace.consumers.commit_metadata import CommitMetadata
 from headrace.pipeline import Pipeline, Queue
 from headrace.pipeline.errors import KafkaUnavailableError
 from headrace.pipeline.topology import Topology
-from headrace.processors.lag import measuring
+from headrace.processors.lag import measuring, verdicts
 from headrace.processors.lag.measuring import LagReader
 from headrace.processors.lag.report import LagReport, TopicLag
 from headrace.processors.lag.report_json import as_json
@@ -135,6 +136,35 @@ def test_a_delay_tier_counts_jobs_and_not_the_markers_of_transactions(
     overdue = report.overdue(found)
     assert overdue is not None
     assert overdue >= 90
+
+
+def test_what_an_open_transaction_hides_is_told_and_counts_as_no_job(
+    kafka: str, shop: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that nobody ends hides the jobs behind it from the scheduler: the tier looks empty."""
+    tier = f"{shop.name}.delay.30m"
+    writer = RawProducer({"bootstrap.servers": kafka, "transactional.id": shop.name})
+    writer.init_transactions(10)
+    writer.begin_transaction()
+    writer.produce(tier, b"x")
+    assert writer.flush(10) == 0
+    submit(shop, kafka, 2, delay=timedelta(hours=1))
+    with closing(LagReader(shop, kafka_settings(kafka))) as reader:
+        young = of(reader.read(), tier)
+        monkeypatch.setattr(verdicts, "HELD_AFTER", 0)
+        old = of(reader.read(), tier)
+        writer.abort_transaction(10)
+        eventually(lambda: hidden(of(reader.read(), tier)), lambda left: left == 0)
+        assert of(reader.read(), tier).messages == 2
+    assert [(hidden(each), each.messages) for each in (young, old)] == [(3, 0), (3, 0)]
+    assert young.finding.verdict is Verdict.OK
+    assert old.finding.verdict is Verdict.STALLED
+    assert "began at offset 0 " in old.finding.why
+    assert "abort --start-offset 0" in old.finding.why
+
+
+def hidden(found: TopicLag) -> int:
+    return sum(part.held.records for part in found.partitions if part.held)
 
 
 def test_a_tier_whose_first_job_is_not_due_is_not_overdue(kafka: str, shop: Pipeline) -> None:

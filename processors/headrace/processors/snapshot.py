@@ -30,6 +30,8 @@ CLOCK_MARGIN: Final = 600_000
 """Milliseconds by which a producer's clock may run ahead of the broker's."""
 _ELECTION: Final = 2.0
 """Seconds that a partition may be without a leader before that counts as an error."""
+_COMMITTED: Final = IsolationLevel.READ_COMMITTED
+_EVERYTHING: Final = IsolationLevel.READ_UNCOMMITTED
 ALL_ROLES: Final = (Role.EVENTS, Role.LANE, Role.TIER, Role.DEAD_LETTERS)
 
 
@@ -77,11 +79,14 @@ class Snapshot:
         spans: What each partition of the existing topics holds; its end is the last stable
             offset, so that nothing of an open transaction is in it.
         commits: How far the groups of lanes and delay tiers are.
+        hidden: What lies behind open transactions, where that was asked for: from the last stable
+            offset on.
     """
 
     roles: Mapping[str, Role]
     spans: Mapping[Place, LogSpan]
     commits: Mapping[Place, CommitPoint] = field(default_factory=dict)
+    hidden: tuple[LogSpan, ...] = ()
 
     def of(self, roles: Collection[Role]) -> list[LogSpan]:
         """Everything that topics of these roles hold."""
@@ -124,10 +129,13 @@ def group_of(topology: Topology, topic: str, role: Role) -> str | None:
 class Cluster(AdminCalls):
     """Asks the cluster about topics and groups. Thread-safe; errors as of `AdminCalls`."""
 
-    def snapshot(self, pipeline: Pipeline, roles: Collection[Role] = ALL_ROLES) -> Snapshot:
+    def snapshot(
+        self, pipeline: Pipeline, roles: Collection[Role] = ALL_ROLES, *, hidden: bool = False
+    ) -> Snapshot:
         """Learn ends and commit points of the topics that have one of the roles.
 
-        Commit points are read before ends, so that no commit point is beyond an end.
+        Commit points are read before ends, so that no commit point is beyond an end, and what is
+        `hidden` before both, so that a transaction is open that has not been ended since.
         """
         named = roles_of(pipeline.topology, roles)
         places = self._places(named)
@@ -136,8 +144,16 @@ class Cluster(AdminCalls):
             group = group_of(pipeline.topology, place[0], named[place[0]])
             if group is not None:
                 asked[group].append(place)
+        whole = [LogSpan(topic, partition, 0, 0) for topic, partition in places]
+        highest = self._offsets(whole, LATEST, _EVERYTHING) if hidden else {}
         commits = self._commit_points(asked)
-        return Snapshot(named, self._spans(places), commits)
+        spans = self._spans(places)
+        behind = tuple(
+            replace(span, start=span.end, end=highest[place])
+            for place, span in spans.items()
+            if highest.get(place, 0) > span.end
+        )
+        return Snapshot(named, spans, commits, behind)
 
     def since(self, spans: Iterable[LogSpan], moment: int) -> list[LogSpan]:
         """Cut spans to the records that were appended at or after a time (epoch ms)."""
@@ -169,22 +185,24 @@ class Cluster(AdminCalls):
             for span in whole
         }
 
-    def _offsets(self, spans: Iterable[LogSpan], spec: Any) -> Mapping[Place, int]:
+    def _offsets(
+        self, spans: Iterable[LogSpan], spec: Any, seeing: IsolationLevel = _COMMITTED
+    ) -> Mapping[Place, int]:
         asked = {TopicPartition(*span.place): spec for span in spans}
         deadline = time.monotonic() + _ELECTION
         while asked:
             try:
-                return self._list_offsets(asked)
+                return self._list_offsets(asked, seeing)
             except KafkaUnavailableError as error:
                 if not _leader_moves(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_ELECTION / 20)
         return {}
 
-    def _list_offsets(self, asked: dict[TopicPartition, Any]) -> Mapping[Place, int]:
-        futures = self.admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, **self.bound
-        )
+    def _list_offsets(
+        self, asked: dict[TopicPartition, Any], seeing: IsolationLevel
+    ) -> Mapping[Place, int]:
+        futures = self.admin.list_offsets(asked, isolation_level=seeing, **self.bound)
         return {
             (at.topic, at.partition): self.result(
                 f"reading offsets of {at.topic}/{at.partition}", future, right="DESCRIBE"

@@ -80,6 +80,7 @@ class Said:
             {},
             observer,
             {},
+            {},
         )
         return compose(replace(measured, **changed), ())
 

@@ -13,7 +13,15 @@ from headrace.processors.lag.heads import Head
 from headrace.processors.lag.letters import Counted
 from headrace.processors.lag.observing import Observer, Progress
 from headrace.processors.lag.report import LagReport, PartitionLag, Running, TopicLag
-from headrace.processors.lag.verdicts import Facts, Finding, Verdict, judge, worst
+from headrace.processors.lag.verdicts import (
+    Facts,
+    Finding,
+    Held,
+    Verdict,
+    judge,
+    on_transaction,
+    worst,
+)
 from headrace.processors.snapshot import CommitPoint, LogSpan, Snapshot, group_of
 
 
@@ -34,6 +42,7 @@ class Measured:
         running: What workers tell that they run.
         observer: What moved since the first look.
         published: What moved, as an exporter has told.
+        held: What open transactions hide.
     """
 
     pipeline: Pipeline
@@ -48,6 +57,7 @@ class Measured:
     running: Mapping[Place, Running]
     observer: Observer
     published: Mapping[Place, Progress]
+    held: Mapping[Place, Held]
 
     def group(self, topic: str, role: Role) -> Group | None:
         """The group that works on a topic."""
@@ -103,6 +113,7 @@ def _topic(measured: Measured, topic: str, role: Role, spans: Iterable[LogSpan])
 
 def _letters(measured: Measured, span: LogSpan) -> PartitionLag:
     counted, progress = measured.letters.get(span.place), measured.progress(span.place)
+    held = measured.held.get(span.place)
     came = Finding(Verdict.WARNING, "jobs died within the last minute")
     return PartitionLag(
         span.partition,
@@ -111,7 +122,8 @@ def _letters(measured: Measured, span: LogSpan) -> PartitionLag:
         messages=span.end - span.start if counted is None else counted.records,
         exact=counted is not None,
         progress=progress,
-        finding=came if progress.rate_in else Finding(),
+        held=held,
+        finding=on_transaction(held, measured.at) or (came if progress.rate_in else Finding()),
     )
 
 
@@ -136,6 +148,7 @@ def _worked_on(measured: Measured, span: LogSpan, role: Role, group: Group) -> P
         used,
         None if running is None else running.since,
         progress,
+        measured.held.get(span.place),
     )
     since = None
     if head is not None:
@@ -154,6 +167,7 @@ def _worked_on(measured: Measured, span: LogSpan, role: Role, group: Group) -> P
         used,
         running,
         progress,
+        facts.held,
         judge(facts, group),
     )
 

@@ -25,6 +25,7 @@ from headrace.processors.lag.groups import describe_groups
 from headrace.processors.lag.heads import Heads
 from headrace.processors.lag.letters import Letters
 from headrace.processors.lag.observing import Observer
+from headrace.processors.lag.open_transactions import OpenTransactions
 from headrace.processors.lag.published import NOTHING, Published, read_published
 from headrace.processors.lag.report import LagReport, Running
 from headrace.processors.lag.retention import retentions
@@ -68,6 +69,7 @@ class LagReader:
         self._cluster = Cluster(kafka)
         self._due = DueReader(pipeline, kafka)
         self._heads = Heads(kafka)
+        self._open = OpenTransactions(kafka)
         self._letters = Letters(kafka)
         self._observer: Observer | None = None
         self._retentions: tuple[float, Mapping[str, int]] = (0.0, {})
@@ -90,6 +92,7 @@ class LagReader:
         heads = self._optional("ages", lambda: self._heads.read(snapshot))
         letters = self._optional("dead letters", lambda: self._letters.count(snapshot))
         kept = self._optional("retention", lambda: self._kept(snapshot))
+        held = self._optional("open transactions", lambda: self._open.read(snapshot))
         waiting = self._due.counts if due is not None else None
         measured = Measured(
             self._pipeline,
@@ -104,6 +107,7 @@ class LagReader:
             self._running(),
             observer,
             published.progress,
+            held or {},
         )
         return compose(measured, self._notes)
 
@@ -115,7 +119,7 @@ class LagReader:
 
     def _snapshot(self) -> Snapshot:
         try:
-            return self._cluster.snapshot(self._pipeline, _ROLES)
+            return self._cluster.snapshot(self._pipeline, _ROLES, hidden=True)
         except KafkaUnavailableError:
             # A consumer that may not know its group's coordinator is answered by silence.
             with suppress(KafkaUnavailableError):

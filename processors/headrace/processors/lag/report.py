@@ -8,7 +8,7 @@ from headrace.pipeline.topics import Role
 from headrace.processors.lag.due_counts import LaneDue
 from headrace.processors.lag.groups import Group
 from headrace.processors.lag.observing import UNSEEN, Progress
-from headrace.processors.lag.verdicts import FINE, Finding, Verdict, worst
+from headrace.processors.lag.verdicts import FINE, Finding, Held, Verdict, worst
 
 
 class Running(NamedTuple):
@@ -40,6 +40,7 @@ class PartitionLag:
             deletes it next; None when it is not known.
         running: What workers tell that they run of it; None when they tell nothing.
         progress: What moved.
+        held: What an open transaction hides of it; counted nowhere else.
         finding: The verdict.
     """
 
@@ -56,6 +57,7 @@ class PartitionLag:
     retention_used: float | None = None
     running: Running | None = None
     progress: Progress = UNSEEN
+    held: Held | None = None
     finding: Finding = FINE
 
     @property

@@ -19,7 +19,8 @@ def as_json(report: LagReport) -> dict[str, object]:
     `oldest_since`, `closes_in_seconds`, `lost`, `without_offset`. Of a lane: `ready`, `overdue`
     and `due` (pairs of epoch seconds and jobs). Of a tier: `next_due_ms`, `next_due` and
     `overdue_seconds`. Of a partition: `partition`, `start`, `end`, `commit_point`,
-    `finished_above`, `ready`, `running`, and of the same names. What is not known is null.
+    `finished_above`, `ready`, `running`, and of the same names; what an open transaction hides is
+    `hidden` from `hidden_from` on. What is not known is null.
     """
     return {
         "pipeline": report.pipeline,
@@ -95,6 +96,8 @@ def _partition(report: LagReport, role: Role, found: PartitionLag) -> dict[str, 
         "messages": found.messages,
         "exact": found.exact,
         "rate_in": found.progress.rate_in,
+        "hidden": 0 if found.held is None else found.held.records,
+        "hidden_from": None if found.held is None else found.held.offset,
     }
     if role is Role.DEAD_LETTERS:
         return told

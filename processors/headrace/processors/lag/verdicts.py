@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from headrace.pipeline.topics import Role
 from headrace.processors.lag.groups import Group
@@ -15,6 +15,9 @@ LATE_AFTER: Final = 10_000
 """Milliseconds by which the first due job of a tier may be late: its group may be rebalancing."""
 RETENTION_WARNING: Final = 0.7
 """Share of the retention that the oldest unfinished record may have used up."""
+HELD_AFTER: Final = 60_000
+"""Milliseconds after which a transaction should have been ended: Headrace's own are over after ten
+seconds, those of other clients after a minute unless they ask for more."""
 _OLD: Final = 60_000
 """Milliseconds for which the oldest job may wait before a growing backlog is worth a warning."""
 
@@ -51,6 +54,17 @@ FINE: Final = Finding()
 """Nothing to say."""
 
 
+class Held(NamedTuple):
+    """What an open transaction hides of a partition."""
+
+    offset: int
+    """Where it began."""
+    records: int
+    """Offsets from there to the end, those of markers included."""
+    since: int
+    """When its first record was stored (epoch ms)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a verdict on a partition is made of. Times in epoch ms.
@@ -69,6 +83,7 @@ class Facts:
         retention_used: Share of the retention that the oldest has used up, if known.
         running_since: Since when the longest of its running jobs runs, if workers tell.
         progress: What moved.
+        held: What an open transaction hides, if there is one.
     """
 
     role: Role
@@ -84,13 +99,14 @@ class Facts:
     retention_used: float | None
     running_since: int | None
     progress: Progress
+    held: Held | None = None
 
 
 def judge(facts: Facts, group: Group) -> Finding:
     """Give the verdict on a partition: the worst that is true of it."""
-    offsets = _on_offsets(facts, group)
-    if offsets is not None:
-        return offsets
+    certain = _on_offsets(facts, group) or on_transaction(facts.held, facts.at)
+    if certain is not None:
+        return certain
     if facts.messages:
         moving = _on_tier(facts, group) if facts.role is Role.TIER else _on_lane(facts, group)
         if moving is not None:
@@ -106,6 +122,18 @@ def judge(facts: Facts, group: Group) -> Finding:
 def worst(findings: Iterable[Finding]) -> Finding:
     """Give the worst finding, the first of several; OK when there is none."""
     return max(findings, key=lambda each: (each.verdict.rank, bool(each.why)), default=FINE)
+
+
+def on_transaction(held: Held | None, at: int) -> Finding | None:
+    """Give the verdict on what an open transaction hides; None when it may be ended any moment."""
+    if held is None or at - held.since < HELD_AFTER:
+        return None
+    return Finding(
+        Verdict.STALLED,
+        f"a transaction that began at offset {held.offset} is open since {_seconds(at - held.since)} "
+        f"and hides {held.records:,} offsets: end it with `kafka-transactions.sh abort "
+        f"--start-offset {held.offset}`",
+    )
 
 
 def _on_offsets(facts: Facts, group: Group) -> Finding | None:
