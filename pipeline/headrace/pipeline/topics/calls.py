@@ -108,7 +108,7 @@ class AdminCalls:
             raise explain(doing, reason, self.kafka, right="DESCRIBE") from error
 
 
-def is_code(error: TopicError, code: int) -> bool:
-    """Tell whether this is what Kafka answered."""
+def is_code(error: TopicError, *codes: int) -> bool:
+    """Tell whether one of these is what Kafka answered."""
     cause = error.__cause__
-    return isinstance(cause, KafkaException) and kafka_error(cause).code() == code
+    return isinstance(cause, KafkaException) and kafka_error(cause).code() in codes

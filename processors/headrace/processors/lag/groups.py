@@ -1,5 +1,6 @@
 """Who is in the consumer groups, and which partitions they own."""
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,13 @@ from headrace.pipeline.group_offsets import Place
 from headrace.pipeline.topics.calls import AdminCalls, is_code
 
 _SETTLED: Final = ("stable", "empty", "dead")
+_MOVING: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+_COORDINATOR_MOVES: Final = 5.0
+"""Seconds for which a group's coordinator may be on its way to another broker, or loading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +47,26 @@ class Group:
 
 
 def describe_groups(calls: AdminCalls, names: Collection[str]) -> Mapping[str, Group]:
-    """Learn who is in groups: one request to each coordinator.
+    """Learn who is in groups: one request to each coordinator, again while one is moving.
 
     Raises:
         KafkaUnavailableError: Kafka gave no answer in time.
         RightsError: A group may not be described.
         TopicError: Kafka refused for another reason.
     """
-    if not names:
-        return {}
-    futures = calls.admin.describe_consumer_groups(list(names), **calls.bound)
-    return {name: _group(calls, name, futures[name]) for name in names}
+    found: dict[str, Group] = {}
+    deadline = time.monotonic() + _COORDINATOR_MOVES
+    while missing := [name for name in names if name not in found]:
+        futures = calls.admin.describe_consumer_groups(missing, **calls.bound)
+        for name in missing:
+            try:
+                found[name] = _group(calls, name, futures[name])
+            except TopicError as error:
+                if not is_code(error, *_MOVING) or time.monotonic() > deadline:
+                    raise
+        if len(found) < len(names):
+            time.sleep(_COORDINATOR_MOVES / 20)
+    return found
 
 
 def _group(calls: AdminCalls, name: str, future: Any) -> Group:
