@@ -21,6 +21,11 @@ VERDICT: Final = Label(
     "How it is, from well to worst.",
     ("OK", "warning", "stalled", "stopped", "rewound", "lost offset"),
 )
+LETTER_STATE: Final = Label(
+    "state",
+    "`open`, or what was done: its job was replayed, it was discarded, or edited into a new job.",
+    ("open", "replayed", "discarded", "edited"),
+)
 LOOK: Final = Label("look", "Whether Kafka answered.", ("ok", "failed"))
 
 
@@ -33,6 +38,13 @@ class LagMetric:
         "topics: records that are kept.",
         (TOPIC,),
         "jobs",
+    )
+    LETTERS: Final = GaugeSpec(
+        "headrace_letters",
+        "Dead letters that are kept, by what was done about them; none while there are too many to "
+        "be counted.",
+        (TOPIC, LETTER_STATE),
+        "letters",
     )
     READY_JOBS: Final = GaugeSpec(
         "headrace_ready_jobs",

@@ -13,6 +13,7 @@ from headrace.processors.lag.heads import Head
 from headrace.processors.lag.letters import Counted
 from headrace.processors.lag.observing import Observer, Progress
 from headrace.processors.lag.report import LagReport, PartitionLag, Running, TopicLag
+from headrace.processors.lag.settled_letters import Settled
 from headrace.processors.lag.verdicts import (
     Facts,
     Finding,
@@ -36,6 +37,7 @@ class Measured:
         groups: Who works, by group.
         heads: The oldest record of partitions, where it could be read.
         letters: Dead letters, where they were counted.
+        settled: About how many of them somebody did something, where that is known.
         retentions: Milliseconds for which topics keep records, where known.
         waiting: The count of the tiers, when it is complete.
         due: What waits in the tiers, by lane, where known.
@@ -58,6 +60,7 @@ class Measured:
     observer: Observer
     published: Mapping[Place, Progress]
     held: Mapping[Place, Held]
+    settled: Settled | None = None
 
     def group(self, topic: str, role: Role) -> Group | None:
         """The group that works on a topic."""
@@ -108,6 +111,7 @@ def _topic(measured: Measured, topic: str, role: Role, spans: Iterable[LogSpan])
         measured.due.get(topic) if role is Role.LANE else None,
         worst(part.finding for part in parts) if parts else missing,
         measured.at,
+        measured.settled.get(topic) if measured.settled is not None else None,
     )
 
 

@@ -11,6 +11,7 @@ from headrace.pipeline.topics import Role
 from headrace.processors.lag.groups import Group
 from headrace.processors.lag.report import LagReport, PartitionLag, TopicLag
 from headrace.processors.lag.verdicts import Verdict
+from headrace.processors.repair.letter_states import STORED
 
 Labels = tuple[str, ...]
 Values = dict[MetricSpec, dict[Labels, float]]
@@ -57,6 +58,8 @@ def _of_topic(report: LagReport, topic: TopicLag) -> Iterator[_Sample]:
         yield LagMetric.LAG_JOBS, name, topic.messages
     yield LagMetric.RATE_IN, name, topic.rate_in
     yield LagMetric.RATE_OUT, name, topic.rate_out
+    for state, count in (topic.letters or {}).items():
+        yield LagMetric.LETTERS, (topic.topic, state.value), count
     if topic.role is not Role.DEAD_LETTERS:
         yield LagMetric.RETENTION_USED, name, topic.retention_used
         yield LagMetric.LAST_COMMIT, name, report.age(topic.last_commit)
@@ -141,5 +144,6 @@ def _raw(part: PartitionLag) -> int:
 def series_at_most(lanes: int, tiers: int, queues: int) -> int:
     """How many series there can be without aliases, whatever the partitions and jobs."""
     topics, verdicts = lanes + tiers + queues, len(Verdict)
-    groups = lanes + 1
-    return topics * (6 + 2 * verdicts) + lanes * (4 + len(_BOUNDS)) + tiers + 3 * groups + 4
+    groups, letters = lanes + 1, queues * (len(STORED) + 1)
+    of_lanes = lanes * (4 + len(_BOUNDS))
+    return topics * (6 + 2 * verdicts) + of_lanes + letters + tiers + 3 * groups + 4

@@ -30,6 +30,7 @@ from headrace.processors.lag.published import NOTHING, Published, read_published
 from headrace.processors.lag.report import LagReport, Running
 from headrace.processors.lag.retention import retentions
 from headrace.processors.lag.running import RunningReader
+from headrace.processors.lag.settled_letters import Settled, SettledLetters
 from headrace.processors.snapshot import Cluster, Snapshot, group_of, roles_of
 
 MOST_WAITING: Final = 20_000
@@ -70,6 +71,7 @@ class LagReader:
         self._due = DueReader(pipeline, kafka)
         self._heads = Heads(kafka)
         self._open = OpenTransactions(kafka)
+        self._settled = SettledLetters(kafka, pipeline.topology.letters) if counts_all else None
         self._letters = Letters(kafka)
         self._observer: Observer | None = None
         self._retentions: tuple[float, Mapping[str, int]] = (0.0, {})
@@ -108,6 +110,7 @@ class LagReader:
             observer,
             published.progress,
             held or {},
+            self._optional("what was done about letters", lambda: self._settled_of(snapshot)),
         )
         return compose(measured, self._notes)
 
@@ -115,6 +118,8 @@ class LagReader:
         """Let go of Kafka."""
         self._due.close()
         self._heads.close()
+        if self._settled is not None:
+            self._settled.close()
         self._heartbeats.close()
 
     def _snapshot(self) -> Snapshot:
@@ -125,6 +130,10 @@ class LagReader:
             with suppress(KafkaUnavailableError):
                 describe_groups(AdminCalls(self._kafka, _SHORT), self._groups())
             raise
+
+    def _settled_of(self, snapshot: Snapshot) -> Settled | None:
+        """Followed by an exporter; too much to read for a single look."""
+        return None if self._settled is None else self._settled.count(snapshot)
 
     def _groups(self) -> list[str]:
         topology = self._pipeline.topology

@@ -1,6 +1,6 @@
 """What a measurement of lag says. Times in epoch milliseconds, ages in seconds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from headrace.processors.lag.due_counts import LaneDue
 from headrace.processors.lag.groups import Group
 from headrace.processors.lag.observing import UNSEEN, Progress
 from headrace.processors.lag.verdicts import FINE, Finding, Held, Verdict, worst
+from headrace.processors.repair.letter_states import STORED, LetterState
 
 
 class Running(NamedTuple):
@@ -76,6 +77,8 @@ class TopicLag:
         group: The consumer group that works on it; None for dead letters.
         partitions: Each of them.
         due: Of a lane: what waits for it in the tiers; None when that is not known.
+        settled: Of dead letters: about how many somebody did something, by what; None when that is
+            not known.
         finding: The verdict on it: the worst of its partitions'.
         at: When it was measured.
     """
@@ -87,6 +90,16 @@ class TopicLag:
     due: LaneDue | None
     finding: Finding
     at: int
+    settled: Mapping[LetterState, int] | None = None
+
+    @property
+    def letters(self) -> Mapping[LetterState, int] | None:
+        """Of dead letters: how many are kept, by their state; None when that is not known."""
+        if self.settled is None or not self.exact:
+            return None
+        left = self.messages - sum(self.settled.values())
+        given = {state: self.settled.get(state, 0) for state in sorted(STORED)}
+        return {LetterState.OPEN: max(0, left), **given}
 
     @property
     def messages(self) -> int:

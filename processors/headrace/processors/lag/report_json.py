@@ -17,7 +17,8 @@ def as_json(report: LagReport) -> dict[str, object]:
     `last_commit_ms`, `last_commit`, `retention_used`, `partitions`. Of lanes and tiers besides:
     `group` (`name`, `state`, `members`, `idle_members`), `oldest_age_seconds`, `oldest_since_ms`,
     `oldest_since`, `closes_in_seconds`, `lost`, `without_offset`. Of a lane: `ready`, `overdue`
-    and `due` (pairs of epoch seconds and jobs). Of a tier: `next_due_ms`, `next_due` and
+    and `due` (pairs of epoch seconds and jobs). Of dead letters: `letters` by state, where an exporter
+    counts them. Of a tier: `next_due_ms`, `next_due` and
     `overdue_seconds`. Of a partition: `partition`, `start`, `end`, `commit_point`,
     `finished_above`, `ready`, `running`, and of the same names; what an open transaction hides is
     `hidden` from `hidden_from` on. What is not known is null.
@@ -48,6 +49,8 @@ def _topic(report: LagReport, found: TopicLag) -> dict[str, object]:
     }
     if found.group is not None:
         told |= _worked_on(report, found)
+    if found.role is Role.DEAD_LETTERS:
+        told["letters"] = None if found.letters is None else dict(found.letters)
     if found.role is Role.LANE:
         told |= {"ready": found.ready, "overdue": found.overdue, "due": _due(found.due)}
     told["partitions"] = [_partition(report, found.role, part) for part in found.partitions]

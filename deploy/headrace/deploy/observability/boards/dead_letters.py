@@ -71,7 +71,7 @@ DEAD_LETTERS: Final = Board(
     (choices.PIPELINE,),
     (
         ("Today", (_TODAY, _WORST)),
-        ("All of them", (waiting.LETTERS_KEPT, waiting.LETTERS_IN)),
+        ("All of them", (waiting.LETTERS_KEPT, waiting.LETTERS_IN, waiting.LETTERS_BY_STATE)),
         ("What comes in", (_BY_REASON, _BY_TYPE, _BY_LANE, _OF_SCHEDULERS)),
     ),
 )

@@ -94,3 +94,10 @@ LETTERS_IN: Final = Panel(
     Unit.PER_SECOND,
     (Query(gauge(LagMetric.RATE_IN, _LETTERS, by=("topic",)), "{{topic}}"),),
 )
+LETTERS_BY_STATE: Final = Panel(
+    "What was done about them",
+    "`open` ones wait for somebody; the others were replayed, discarded or edited.",
+    Unit.COUNT,
+    (Query(gauge(LagMetric.LETTERS, _LETTERS, by=("topic", "state")), "{{topic}} {{state}}"),),
+    stacked=True,
+)
