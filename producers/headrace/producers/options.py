@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.job import JobPolicy
@@ -127,7 +128,13 @@ def lane_for(pipeline: str, queue: Queue, policy: JobPolicy, priority: str | Non
             f"queue {queue.name!r} has no priority {chosen!r} (it has: "
             f"{', '.join(queue.priorities)}); nothing was sent"
         )
-    return Lane(pipeline, queue.name, chosen)
+    return _lane(pipeline, queue.name, chosen)
+
+
+@lru_cache(maxsize=1_024)
+def _lane(pipeline: str, queue: str, priority: str) -> Lane:
+    """One for all its jobs: it knows its topic then."""
+    return Lane(pipeline, queue, priority)
 
 
 def _later(now: int, wait: timedelta, name: str) -> int:
