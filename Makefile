@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ROOTS := schemas pipeline producers consumers processors deploy console
 CODE := $(ROOTS) tests examples benchmarks
 
-.PHONY: help install demo test check format bench bench-report bench-quick prove prove-quick mutants docs pins clean
+.PHONY: help install demo test test-cluster check format bench bench-report bench-quick prove prove-quick mutants docs pins clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	$(PYTEST) --junitxml=build/third.xml $(THIRD_TESTS) $(addprefix --ignore=,$(MODELS)); third=$$?; \
 	wait $$first; one=$$?; wait $$second; two=$$?; \
 	cat build/first-tests.log build/second-tests.log; exit $$((one | two | third))
+
+test-cluster:  ## Hold the manifests against the API server of KUBECONFIG; CRDS="FOLDER…" for its missing kinds
+	tests/cluster/apply.sh $(CRDS)
 
 check: $(VENV)/.dev  ## Lint, format check, types, import layers, dead code, dependencies
 	$(BIN)/ruff check $(CODE)

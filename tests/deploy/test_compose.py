@@ -21,9 +21,13 @@ OURS = [
     "worker-high",
     "worker-low",
     "worker-bulk",
+    "queue-default",
+    "queue-urgent",
+    "queue-night",
+    "scheduler-only",
     "thin",
 ]
-WORKERS = [name for name in OURS if name not in ("topics", "scheduler")]
+WORKERS = [name for name in OURS if name not in ("topics", "scheduler", "scheduler-only")]
 
 
 @pytest.fixture
@@ -89,6 +93,7 @@ def test_every_command_names_the_pipeline(document: Any) -> None:
     services = document["services"]
     assert services["topics"]["command"] == ["topics", "apply", "mill.jobs:mill"]
     assert services["scheduler"]["command"] == ["scheduler", "mill.jobs:mill"]
+    assert services["scheduler-only"]["environment"]["HEADRACE_WORKER_MODE"] == "scheduler"
     assert {tuple(services[name]["command"]) for name in WORKERS} == {("worker", "mill.jobs:mill")}
 
 
@@ -100,7 +105,8 @@ def test_a_workers_variables_are_settings_that_its_mode_accepts(
         if "WORKER" in variable:
             monkeypatch.setenv(variable, value)
     settings = WorkerSettings()
-    wanted = {"worker": "default", "thin": "thin"}.get(name, "specialized")
+    kind = "job-specialized" if name.startswith("queue-") else "specialized"
+    wanted = {"worker": "default", "thin": "thin"}.get(name, kind)
     assert settings.worker_mode == wanted
 
 
@@ -116,6 +122,9 @@ def test_a_worker_drains_as_long_as_its_longest_job_may_take(document: Any) -> N
         "worker-high": "1m30s",
         "worker-low": "1m30s",
         "worker-bulk": "10m",
+        "queue-default": "1m30s",
+        "queue-urgent": "2s",
+        "queue-night": "10m",
     }
 
 
@@ -139,18 +148,23 @@ def test_workers_wait_for_the_topics_and_the_topics_for_kafka(document: Any) -> 
     services = document["services"]
     assert services["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
     assert services["topics"]["restart"] == "no"
-    for name in (*WORKERS, "scheduler"):
+    for name in (*WORKERS, "scheduler", "scheduler-only"):
         waits = services[name]["depends_on"]
         assert waits["topics"] == {"condition": "service_completed_successfully"}, name
         assert waits["kafka"] == {"condition": "service_healthy"}, name
 
 
-def test_only_kafka_is_published_and_only_on_loopback(document: Any) -> None:
+def test_only_kafka_and_what_people_look_at_is_published_and_only_on_loopback(
+    document: Any,
+) -> None:
     ports = {name: service.get("ports", []) for name, service in document["services"].items()}
-    published = [port for some in ports.values() for port in some]
-    assert published == ports["kafka"]
-    assert published
-    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert {name for name, some in ports.items() if some} == {
+        "kafka",
+        "prometheus",
+        "grafana",
+        "jaeger",
+    }
+    assert all(port.startswith("127.0.0.1:") for some in ports.values() for port in some)
 
 
 def test_kafka_stands_on_a_network_without_a_way_out_and_handlers_alone_have_one(
@@ -158,8 +172,12 @@ def test_kafka_stands_on_a_network_without_a_way_out_and_handlers_alone_have_one
 ) -> None:
     services = document["services"]
     assert document["networks"]["kafka"] == {"internal": True}
-    assert services["topics"]["networks"] == services["scheduler"]["networks"] == ["kafka"]
-    assert all(services[name]["networks"] == ["kafka", "outside"] for name in WORKERS)
+    assert document["networks"]["metrics"] == {"internal": True}
+    assert services["topics"]["networks"] == ["kafka"]
+    assert services["scheduler"]["networks"] == ["kafka", "metrics"]
+    assert all(services[name]["networks"] == ["kafka", "metrics", "outside"] for name in WORKERS)
+    for name in ("prometheus", "grafana", "jaeger"):
+        assert services[name]["networks"] == ["metrics", "host-access"]
     assert "outside" not in services["kafka"]["networks"]
 
 
@@ -240,3 +258,47 @@ def test_yaml_keeps_the_order_writes_shared_parts_out_and_quotes_what_yaml_would
     assert text.startswith("z:\n")
     assert "&" not in text
     assert yaml.safe_load(text) == {"z": shared, "a": shared}
+
+
+def test_each_queue_has_a_service_for_its_job_types(document: Any, pipeline: Pipeline) -> None:
+    for name in ("default", "urgent", "night"):
+        service = document["services"][f"queue-{name}"]
+        types = service["environment"]["HEADRACE_WORKER_JOB_TYPES"].split(",")
+        assert {pipeline.job_type(each).policy.queue for each in types} == {name}
+        assert service["profiles"] == ["by-type"]
+
+
+def test_what_a_queues_jobs_do_decides_how_many_run_at_a_time() -> None:
+    made = Pipeline("kinds", queues=[Queue("cpu", pool="process"), Queue("io"), Queue("db")])
+
+    @made.job("compute", queue="cpu")
+    def compute() -> None: ...
+
+    @made.job("fetch", queue="io")
+    async def fetch() -> None: ...
+
+    @made.job("query", queue="db")
+    def query() -> None: ...
+
+    document = yaml.safe_load(render_compose(made, "kinds:made"))
+    found = {
+        name: document["services"][f"queue-{name}"]["environment"]["HEADRACE_WORKER_CONCURRENCY"]
+        for name in made.queues
+    }
+    assert found == {"cpu": "4", "io": "100", "db": "10"}
+
+    @made.job("store", queue="io")
+    def store() -> None: ...
+
+    document = yaml.safe_load(render_compose(made, "kinds:made"))
+    mixed = document["services"]["queue-io"]["environment"]["HEADRACE_WORKER_CONCURRENCY"]
+    assert mixed == "30"
+
+
+def test_prometheus_asks_every_service_that_has_a_port(document: Any) -> None:
+    config = yaml.safe_load(document["configs"]["prometheus"]["content"])
+    [job] = config["scrape_configs"]
+    [asked] = job["dns_sd_configs"]
+    assert set(asked["names"]) == {*WORKERS, "scheduler", "scheduler-only"}
+    port = document["services"]["worker"]["environment"]["HEADRACE_HTTP_PORT"]
+    assert str(asked["port"]) == port

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "topics": ("topics:app", _SET_UP),
     "schemas": ("schemas:app", _SET_UP),
     "kafka": ("kafka:app", _SET_UP),
+    "acl": ("acl:app", _SET_UP),
     "deploy": ("deploy:app", _SET_UP),
     "prove": ("prove:prove", _SET_UP),
     "bench": ("bench:bench", _SET_UP),

@@ -1,25 +1,34 @@
 """`docker-compose.yml` from a pipeline's declaration.
 
 The services: `kafka`; `topics`, which makes the topics and ends; `worker` and `scheduler`, what a
-plain `docker compose up` runs; in the profile `specialized` one worker service for each priority; in
-the profile `thin` one process that does everything.
+plain `docker compose up` runs. In profiles: `specialized`, a worker service for each priority;
+`by-type`, one for the job types of each queue; `scheduler-only`, a worker process that runs no jobs;
+`thin`, one process that does everything; `monitoring`, Prometheus, Grafana and Jaeger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 from headrace.deploy.compose_kafka import KAFKA_VOLUME, kafka_service
+from headrace.deploy.compose_monitoring import (
+    TRACES_ADDRESS,
+    monitoring_configs,
+    monitoring_services,
+    monitoring_volumes,
+)
 from headrace.deploy.compose_parts import (
     HOST_NETWORK,
     KAFKA_CLIENT_ADDRESS,
     KAFKA_NETWORK,
+    METRICS_NETWORK,
     OUTSIDE_NETWORK,
+    PROCESS_PORT,
     hardened,
     healthcheck,
 )
-from headrace.deploy.sizing import SCHEDULER_GRACE, STOP_RESERVE, Sizing, priorities_of
+from headrace.deploy.sizing import SCHEDULER_GRACE, STOP_RESERVE, Sizing, Work, priorities_of
 from headrace.deploy.yaml_text import to_yaml
 from headrace.pipeline.durations import format_duration
 from headrace.pipeline.pipeline import Pipeline
@@ -28,10 +37,11 @@ from headrace.pipeline.settings import WorkerMode
 KAFKA_IMAGE: Final = "apache/kafka:4.3.1"
 SPECIALIZED: Final = "specialized"
 THIN: Final = "thin"
-_PORT: Final = "9464"
+BY_TYPE: Final = "by-type"
+SCHEDULER_ONLY: Final = "scheduler-only"
 _ASK: Final = (
     "import urllib.request as r; "
-    f"r.urlopen('http://127.0.0.1:{_PORT}/health/ready', timeout=8).close()"
+    f"r.urlopen('http://127.0.0.1:{PROCESS_PORT}/health/ready', timeout=8).close()"
 )
 
 
@@ -75,15 +85,19 @@ def render_compose(
 
 def compose_document(pipeline: Pipeline, reference: str, options: ComposeOptions) -> dict[str, Any]:
     """Give what `render_compose` writes, as plain values."""
+    services = _Services(pipeline, reference, options).all()
+    scraped = [name for name, service in services.items() if "expose" in service]
     return {
         "name": pipeline.name,
-        "services": _Services(pipeline, reference, options).all(),
+        "services": services | monitoring_services(),
+        "configs": monitoring_configs(scraped),
         "networks": {
             KAFKA_NETWORK: {"internal": True},
+            METRICS_NETWORK: {"internal": True},
             HOST_NETWORK: {},
             OUTSIDE_NETWORK: {},
         },
-        "volumes": {KAFKA_VOLUME: {}},
+        "volumes": {KAFKA_VOLUME: {}, **monitoring_volumes()},
     }
 
 
@@ -95,7 +109,16 @@ def _head(reference: str, options: ComposeOptions) -> str:
             f"docker compose --profile {SPECIALIZED} up --scale worker=0",
             "workers of their own for each priority",
         ),
+        (
+            f"docker compose --profile {BY_TYPE} up --scale worker=0",
+            "workers of their own for the job types of each queue",
+        ),
         (f"docker compose up {THIN}", "everything in one process"),
+        (f"docker compose up {SCHEDULER_ONLY}", "what is due is moved, and no job runs"),
+        (
+            "docker compose --profile monitoring up",
+            "Prometheus, Grafana (port 3000) and Jaeger (16686) too",
+        ),
     )
     width = max(len(command) for command, _ in ways)
     return (
@@ -124,6 +147,15 @@ class _Services:
             "worker": self._worker(every, {"HEADRACE_WORKER_MODE": WorkerMode.DEFAULT.value}),
             "scheduler": self._scheduler(),
             **{f"worker-{priority}": self._specialized(priority) for priority in every},
+            **dict(self._by_type()),
+            SCHEDULER_ONLY: {
+                "profiles": [SCHEDULER_ONLY],
+                **self._process(
+                    "worker",
+                    {"HEADRACE_WORKER_MODE": WorkerMode.SCHEDULER.value},
+                    grace=SCHEDULER_GRACE,
+                ),
+            },
             "thin": {
                 "profiles": [THIN],
                 **self._worker(every, {"HEADRACE_WORKER_MODE": WorkerMode.THIN.value}),
@@ -154,13 +186,27 @@ class _Services:
             "deploy": {"replicas": size.replicas},
         }
 
+    def _by_type(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A service for each queue that has job types: what they do decides how many run at a time."""
+        for name, queue in self.pipeline.queues.items():
+            types = [each for each in self.pipeline.job_types.values() if each.policy.queue == name]
+            if not types:
+                continue
+            variables = {
+                "HEADRACE_WORKER_MODE": WorkerMode.JOB_SPECIALIZED.value,
+                "HEADRACE_WORKER_JOB_TYPES": ",".join(each.name for each in types),
+                "HEADRACE_WORKER_CONCURRENCY": str(Work.of(queue, types).concurrency),
+            }
+            service = self._worker(queue.priorities, variables)
+            yield f"queue-{name}", {"profiles": [BY_TYPE], **service}
+
     def _worker(self, priorities: Sequence[str], variables: dict[str, str]) -> dict[str, Any]:
         drain = self.options.sizing.drain_budget(self.pipeline, priorities)
         variables = {**variables, "HEADRACE_WORKER_DRAIN_BUDGET": format_duration(drain)}
         return {
             **self._process("worker", variables, grace=drain + STOP_RESERVE),
             # Handlers talk to the world; nothing else here does
-            "networks": [KAFKA_NETWORK, OUTSIDE_NETWORK],
+            "networks": [KAFKA_NETWORK, METRICS_NETWORK, OUTSIDE_NETWORK],
         }
 
     def _scheduler(self) -> dict[str, Any]:
@@ -178,8 +224,8 @@ class _Services:
                 "kafka": {"condition": "service_healthy"},
                 "topics": {"condition": "service_completed_successfully"},
             },
-            "networks": [KAFKA_NETWORK],
-            "expose": [_PORT],
+            "networks": [KAFKA_NETWORK, METRICS_NETWORK],
+            "expose": [PROCESS_PORT],
             "healthcheck": healthcheck(
                 ["CMD", "python", "-c", _ASK],
                 interval=timedelta(seconds=15),
@@ -203,8 +249,11 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     return {
         "HEADRACE_BOOTSTRAP_SERVERS": KAFKA_CLIENT_ADDRESS,
         "HEADRACE_HTTP_HOST": "0.0.0.0",  # noqa: S104 - of the container
-        "HEADRACE_HTTP_PORT": _PORT,
+        "HEADRACE_HTTP_PORT": PROCESS_PORT,
         "HEADRACE_LOG_FORMAT": "json",
         "HEADRACE_LOG_LEVEL": "${HEADRACE_LOG_LEVEL:-info}",
+        # For `monitoring`: HEADRACE_TRACES=true docker compose …
+        "HEADRACE_TRACES": "${HEADRACE_TRACES:-false}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": TRACES_ADDRESS,
         **variables,
     }

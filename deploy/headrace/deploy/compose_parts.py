@@ -9,9 +9,13 @@ KAFKA_NETWORK: Final = "kafka"
 """Has no way out: Kafka, and who talks to it."""
 OUTSIDE_NETWORK: Final = "outside"
 """Where handlers reach the world."""
+METRICS_NETWORK: Final = "metrics"
+"""Has no way out: who tells of itself, and who asks."""
 HOST_NETWORK: Final = "host-access"
 """Docker publishes no port of a container whose networks are all internal: Kafka's way to the host."""
 KAFKA_CLIENT_ADDRESS: Final = "kafka:19092"
+PROCESS_PORT: Final = "9464"
+"""Of each of our processes: health and metrics."""
 
 _LOGGING: Final = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}
 

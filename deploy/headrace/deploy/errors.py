@@ -2,7 +2,9 @@
 
 HeadraceError
 └── DeployError             a deployment cannot be derived
-    └── YamlMissingError    the extra `deploy` is not installed
+    ├── YamlMissingError    the extra `deploy` is not installed
+    ├── ProfileError        the profile cannot be used
+    └── NotDeployableError  the declaration and the profile cannot be deployed as they are
 """
 
 from headrace.schemas.errors import HeadraceError
@@ -14,3 +16,11 @@ class DeployError(HeadraceError):
 
 class YamlMissingError(DeployError):
     """The extra `deploy` is not installed."""
+
+
+class ProfileError(DeployError):
+    """The profile cannot be used: a line for each reason."""
+
+
+class NotDeployableError(DeployError):
+    """The declaration and the profile cannot be deployed as they are: a line for each reason."""

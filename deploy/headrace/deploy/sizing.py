@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+from headrace.pipeline.job_types import JobType
 from headrace.pipeline.pipeline import Pipeline
+from headrace.pipeline.queues import Pool, Queue
 from headrace.pipeline.settings import WorkerSettings
 
 STOP_RESERVE: Final = timedelta(seconds=30)
@@ -65,7 +68,39 @@ class Sizing:
         none; at most `longest_drain`.
         """
         longest = max(_timeouts(pipeline, frozenset(priorities)), default=default_timeout())
-        return _whole_seconds(min(longest, self.longest_drain))
+        return whole_seconds(min(longest, self.longest_drain))
+
+
+class Work(StrEnum):
+    """What the jobs of a queue mostly do, as far as its declaration tells."""
+
+    PROCESSOR = "processor"
+    """They run in child processes: more at a time than processors only slow each other down."""
+    WAITING = "waiting"
+    """Coroutine functions, which wait for the network."""
+    BLOCKING = "blocking"
+    """Plain functions, such as ones that ask a database: each holds a thread and a connection."""
+    MIXED = "mixed"
+
+    @classmethod
+    def of(cls, queue: Queue, job_types: Iterable[JobType[..., ..., Any, Any]]) -> "Work":
+        """Tell it from the queue's pool and its handlers."""
+        if queue.pool is Pool.PROCESS:
+            return cls.PROCESSOR
+        kinds = {job_type.is_async for job_type in job_types}
+        if len(kinds) > 1:
+            return cls.MIXED
+        return cls.WAITING if True in kinds else cls.BLOCKING
+
+    @property
+    def concurrency(self) -> int:
+        """Jobs that one process runs at a time."""
+        return _CONCURRENCY[self]
+
+
+_CONCURRENCY: Final[Mapping[Work, int]] = MappingProxyType(
+    {Work.PROCESSOR: 4, Work.WAITING: 100, Work.BLOCKING: 10, Work.MIXED: 30}
+)
 
 
 def priorities_of(pipeline: Pipeline) -> tuple[str, ...]:
@@ -88,5 +123,6 @@ def _timeouts(pipeline: Pipeline, priorities: frozenset[str]) -> Iterator[timede
             yield job_type.policy.timeout or default_timeout()
 
 
-def _whole_seconds(duration: timedelta) -> timedelta:
+def whole_seconds(duration: timedelta) -> timedelta:
+    """Round a duration up to whole seconds, as supervisors count."""
     return timedelta(seconds=-(-duration // timedelta(seconds=1)))

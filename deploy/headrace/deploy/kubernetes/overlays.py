@@ -1,0 +1,96 @@
+"""Kustomize: the base that lists every file, and an overlay for each environment."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from headrace.deploy.kubernetes.setting import Manifest, Setting
+from headrace.deploy.profile import Environment
+
+_API: Final = "kustomize.config.k8s.io/v1beta1"
+_RESTRICTED: Final = "pod-security.kubernetes.io/"
+
+
+def kustomization(resources: Iterable[str], **more: Any) -> Manifest:
+    """Make a `kustomization.yaml`. Empty parts are left out."""
+    given = {name: value for name, value in more.items() if value}
+    return {
+        "apiVersion": _API,
+        "kind": "Kustomization",
+        "resources": sorted(resources),
+        **given,
+    }
+
+
+def overlay_files(setting: Setting) -> dict[str, list[Manifest]]:
+    """Give the files of every overlay."""
+    files: dict[str, list[Manifest]] = {}
+    for name, environment in setting.profile.environments.items():
+        namespace = environment.namespace or setting.component(name)
+        folder = f"overlays/{name}"
+        files[f"{folder}/namespace.yaml"] = [_namespace(setting, namespace)]
+        files[f"{folder}/kustomization.yaml"] = [_overlay(setting, environment, namespace)]
+    return files
+
+
+def _overlay(setting: Setting, environment: Environment, namespace: str) -> Manifest:
+    return kustomization(
+        ["../../base", "namespace.yaml"],
+        namespace=namespace,
+        images=_images(setting.profile.image, environment),
+        patches=[*_replicas(setting, environment), *_kafka(setting, environment)],
+    )
+
+
+def _replicas(setting: Setting, environment: Environment) -> list[dict[str, Any]]:
+    """Bound the pods of each lane whose own bounds are others."""
+    patches: list[dict[str, Any]] = []
+    for lane in setting.pipeline.topology.lanes():
+        least, most = setting.size(lane).min_replicas, setting.max_replicas(lane)
+        wanted_most = min(most, environment.max_replicas or most)
+        wanted_least = least if environment.min_replicas is None else environment.min_replicas
+        wanted_least = min(wanted_least, wanted_most)
+        changes = {"minReplicaCount": wanted_least, "maxReplicaCount": wanted_most}
+        if (wanted_least, wanted_most) != (least, most):
+            target = {"kind": "ScaledObject", "name": setting.lane_name(lane)}
+            patches.append(_patch(target, {f"/spec/{key}": n for key, n in changes.items()}))
+    return patches
+
+
+def _kafka(setting: Setting, environment: Environment) -> list[dict[str, Any]]:
+    servers = environment.bootstrap_servers
+    if servers is None:
+        return []
+    settings = {"kind": "ConfigMap", "name": setting.settings_name}
+    trigger = "/spec/triggers/0/metadata/bootstrapServers"
+    return [
+        _patch(settings, {"/data/HEADRACE_BOOTSTRAP_SERVERS": servers}),
+        _patch({"kind": "ScaledObject"}, {trigger: servers}),
+    ]
+
+
+def _patch(target: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
+    from headrace.deploy.yaml_text import to_yaml_list  # noqa: PLC0415 - needs the extra
+
+    operations = [{"op": "replace", "path": path, "value": value} for path, value in values.items()]
+    return {"target": target, "patch": to_yaml_list(operations)}
+
+
+def _namespace(setting: Setting, name: str) -> Manifest:
+    """The strictest of Kubernetes' own standards for pods holds in it."""
+    levels = {f"{_RESTRICTED}{mode}": "restricted" for mode in ("enforce", "warn")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {**setting.everything, **levels}},
+    }
+
+
+def _images(image: str, environment: Environment) -> list[dict[str, str]]:
+    """Choose the tag. An image that names a digest is that one, whatever its tag."""
+    if "@" in image:
+        return []
+    # What stands before the last slash may hold a port
+    place, slash, last = image.rpartition("/")
+    name, _, tag = last.partition(":")
+    wanted = environment.tag or tag
+    return [{"name": f"{place}{slash}{name}", "newTag": wanted}] if wanted else []

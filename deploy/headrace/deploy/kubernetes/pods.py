@@ -1,0 +1,290 @@
+"""The pods: what each runs, how it is asked how it is, how it stops, and what it may not do."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from headrace.deploy.access import Role
+from headrace.deploy.kubernetes.setting import Setting
+from headrace.deploy.profile import Security
+from headrace.deploy.sizing import STOP_RESERVE
+
+PORT_NAME: Final = "http"
+PORT: Final = 9464
+PRE_STOP: Final = timedelta(seconds=5)
+"""Before a pod is told to stop: one that takes its place has joined the group by then, so that the
+partitions move once."""
+_USER: Final = 10001
+"""The user of the image, by number: Kubernetes can see that it is not root."""
+_CREDENTIALS: Final = "/etc/headrace/kafka"
+_KEYS: Final = {Security.SCRAM: ("password",), Security.MUTUAL_TLS: ("user.crt", "user.key")}
+"""Of a role's Secret. Strimzi's own hold more, which nobody here needs."""
+_CA: Final = "/etc/headrace/ca"
+
+
+@dataclass(frozen=True, slots=True)
+class PodOf:
+    """One kind of pod.
+
+    Attributes:
+        role: As whom it talks to Kafka.
+        arguments: Of the `headrace` command.
+        labels: Its own.
+        drain: How long it lets running jobs end when it is told to stop.
+        cpu: Cores that it is promised.
+        cpu_limit: Cores at most.
+        memory: MiB, promised and at most.
+        environment: Variables beside those that all share.
+        secrets: Secrets whose keys become variables.
+        spot: Whether it may run on nodes that go away at short notice.
+        priority_class: Who gives way when nodes are full.
+        scratch: MiB of `/tmp`, which is memory.
+        serves: Whether it has a port for probes and metrics.
+    """
+
+    role: Role
+    arguments: tuple[str, ...]
+    labels: dict[str, str]
+    drain: timedelta = timedelta()
+    cpu: float = 0.1
+    cpu_limit: float = 1.0
+    memory: int = 256
+    environment: tuple[tuple[str, Any], ...] = ()
+    secrets: tuple[str, ...] = ()
+    spot: bool = False
+    priority_class: str | None = None
+    scratch: int = 64
+    serves: bool = True
+
+    @property
+    def grace(self) -> int:
+        """Seconds until Kubernetes kills a pod that was told to stop."""
+        return round((PRE_STOP + self.drain + STOP_RESERVE).total_seconds())
+
+
+def pod_template(setting: Setting, pod: PodOf) -> dict[str, Any]:
+    """Make the template of a Deployment that serves until it is stopped."""
+    spread = {"topologySpreadConstraints": _spread(pod), "affinity": _affinity(setting, pod)}
+    tolerations = _tolerations(setting) if pod.spot else None
+    return {
+        "metadata": {"labels": pod.labels},
+        "spec": _given(
+            {
+                **_common(setting, pod, [{**_container(setting, pod), **_service(pod)}]),
+                "terminationGracePeriodSeconds": pod.grace,
+                **spread,
+                "tolerations": tolerations,
+            }
+        ),
+    }
+
+
+def job_template(setting: Setting, pod: PodOf) -> dict[str, Any]:
+    """Make the template of a pod that does one thing and ends."""
+    return {
+        "metadata": {"labels": pod.labels},
+        "spec": _given(
+            {
+                **_common(setting, pod, [_container(setting, pod)]),
+                "restartPolicy": "OnFailure",
+            }
+        ),
+    }
+
+
+def cores(value: float) -> str:
+    """Write cores as Kubernetes does: `250m`, `2`."""
+    millis = round(value * 1000)
+    return f"{millis}m" if millis % 1000 else str(millis // 1000)
+
+
+def _common(setting: Setting, pod: PodOf, containers: list[Any]) -> dict[str, Any]:
+    pull = setting.profile.pull_secret
+    return {
+        "serviceAccountName": setting.pipeline.name,
+        "automountServiceAccountToken": False,
+        # Variables for every Service of the namespace are no settings of ours
+        "enableServiceLinks": False,
+        "priorityClassName": pod.priority_class,
+        "imagePullSecrets": [{"name": pull}] if pull else None,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": containers,
+        "volumes": _volumes(setting, pod),
+    }
+
+
+def _container(setting: Setting, pod: PodOf) -> dict[str, Any]:
+    sources = [{"configMapRef": {"name": setting.settings_name}}]
+    sources += [{"secretRef": {"name": name}} for name in pod.secrets]
+    return {
+        "name": "headrace",
+        "image": setting.profile.image,
+        "args": list(pod.arguments),
+        "envFrom": sources,
+        "env": [_variable(name, value) for name, value in _environment(setting, pod)],
+        "resources": {
+            "requests": {"cpu": cores(pod.cpu), "memory": f"{pod.memory}Mi"},
+            "limits": {"cpu": cores(pod.cpu_limit), "memory": f"{pod.memory}Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": _mounts(setting),
+    }
+
+
+def _service(pod: PodOf) -> dict[str, Any]:
+    """What a container has that stays: a moment before it is stopped, its port and its probes."""
+    lifecycle = {"preStop": {"sleep": {"seconds": round(PRE_STOP.total_seconds())}}}
+    if not pod.serves:
+        return {"lifecycle": lifecycle}
+    return {
+        "ports": [{"name": PORT_NAME, "containerPort": PORT}],
+        # Importing the handlers may take long: the others begin when this one has succeeded
+        "startupProbe": _probe("live", period=2, failures=60),
+        "livenessProbe": _probe("live", period=10, failures=6),
+        "readinessProbe": _probe("ready", period=5, failures=2),
+        "lifecycle": lifecycle,
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": f"/health/{path}", "port": PORT_NAME},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def _environment(setting: Setting, pod: PodOf) -> tuple[tuple[str, Any], ...]:
+    security = setting.profile.kafka.security
+    user = setting.user(pod.role)
+    own: tuple[tuple[str, Any], ...] = (("HEADRACE_CLIENT_ID", user),)
+    if security is Security.SCRAM:
+        own += (
+            ("HEADRACE_SASL_USERNAME", user),
+            ("HEADRACE_SASL_PASSWORD_FILE", f"{_CREDENTIALS}/password"),
+        )
+    if security is Security.MUTUAL_TLS:
+        own += (
+            ("HEADRACE_SSL_CERTIFICATE_LOCATION", f"{_CREDENTIALS}/user.crt"),
+            ("HEADRACE_SSL_KEY_LOCATION", f"{_CREDENTIALS}/user.key"),
+        )
+    return (*own, *pod.environment)
+
+
+def shared_settings(setting: Setting) -> dict[str, str]:
+    """Give the variables that all processes share. No secrets are among them."""
+    kafka, topics = setting.profile.kafka, setting.profile.topics.settings()
+    protocols = {
+        Security.PLAINTEXT: {"HEADRACE_SECURITY_PROTOCOL": "plaintext"},
+        Security.SCRAM: {
+            "HEADRACE_SECURITY_PROTOCOL": "sasl_ssl",
+            "HEADRACE_SASL_MECHANISM": "SCRAM-SHA-512",
+        },
+        Security.MUTUAL_TLS: {"HEADRACE_SECURITY_PROTOCOL": "ssl"},
+    }
+    given = topics.model_dump(mode="json", exclude_none=True)
+    with_ca = kafka.security is not Security.PLAINTEXT and kafka.ca_secret is not None
+    return {
+        "HEADRACE_PIPELINE": setting.reference,
+        "HEADRACE_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        **protocols[kafka.security],
+        **({"HEADRACE_SSL_CA_LOCATION": f"{_CA}/ca.crt"} if with_ca else {}),
+        "HEADRACE_HTTP_HOST": "0.0.0.0",  # noqa: S104 - of the pod
+        "HEADRACE_HTTP_PORT": str(PORT),
+        "HEADRACE_LOG_FORMAT": "json",
+        "HEADRACE_STATS_DIR": "/tmp/streams",  # noqa: S108 - the pod's own
+        **{f"HEADRACE_{name.upper()}": str(value) for name, value in given.items()},
+    }
+
+
+def _variable(name: str, value: Any) -> dict[str, Any]:
+    return {"name": name, **({"valueFrom": value} if isinstance(value, dict) else {"value": value})}
+
+
+def _mounts(setting: Setting) -> list[dict[str, Any]]:
+    kafka = setting.profile.kafka
+    found: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    if kafka.security is not Security.PLAINTEXT:
+        found.append({"name": "credentials", "mountPath": _CREDENTIALS, "readOnly": True})
+        if kafka.ca_secret:
+            found.append({"name": "ca", "mountPath": _CA, "readOnly": True})
+    return found
+
+
+def _volumes(setting: Setting, pod: PodOf) -> list[dict[str, Any]]:
+    kafka = setting.profile.kafka
+    found: list[dict[str, Any]] = [
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": f"{pod.scratch}Mi"}}
+    ]
+    if kafka.security is not Security.PLAINTEXT:
+        found.append({"name": "credentials", "secret": _secret(setting, pod)})
+        if kafka.ca_secret:
+            secret = {"secretName": kafka.ca_secret, "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+            found.append({"name": "ca", "secret": secret})
+    return found
+
+
+def _secret(setting: Setting, pod: PodOf) -> dict[str, Any]:
+    keys = _KEYS[setting.profile.kafka.security]
+    return {
+        "secretName": setting.user(pod.role),
+        # Readable by the pod's group alone
+        "defaultMode": 0o440,
+        "items": [{"key": key, "path": key} for key in keys],
+    }
+
+
+def _spread(pod: PodOf) -> list[dict[str, Any]]:
+    """Over zones, then over nodes: one that fails takes as few of a lane's pods along as can be."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": pod.labels},
+        }
+        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    ]
+
+
+def _affinity(setting: Setting, pod: PodOf) -> dict[str, Any]:
+    apart = {
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {
+                "weight": 100,
+                "podAffinityTerm": {
+                    "topologyKey": "kubernetes.io/hostname",
+                    "labelSelector": {"matchLabels": pod.labels},
+                },
+            }
+        ]
+    }
+    name, _, value = setting.profile.spot.label.partition("=")
+    match = {"key": name, "operator": "In" if pod.spot else "NotIn", "values": [value]}
+    term = {"matchExpressions": [match]}
+    wish = "preferredDuringSchedulingIgnoredDuringExecution"
+    must = "requiredDuringSchedulingIgnoredDuringExecution"
+    nodes: dict[str, Any] = {wish: [{"weight": 100, "preference": term}]}
+    if not pod.spot:
+        nodes = {must: {"nodeSelectorTerms": [term]}}
+    return {"nodeAffinity": nodes, "podAntiAffinity": apart}
+
+
+def _tolerations(setting: Setting) -> list[dict[str, Any]] | None:
+    taint = setting.profile.spot.taint
+    return [{"key": taint, "operator": "Exists", "effect": "NoSchedule"}] if taint else None
+
+
+def _given(parts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parts.items() if value is not None}
