@@ -20,14 +20,17 @@ from headrace.pipeline.broker.options import (
     BrokerStatus,
     Proxied,
 )
+from headrace.pipeline.broker.security import BrokerSecurity, Proof
 
 __all__ = [
     "DEFAULT_DIRECTORY",
     "BrokerAddress",
     "BrokerError",
     "BrokerOptions",
+    "BrokerSecurity",
     "BrokerState",
     "BrokerStatus",
+    "Proof",
     "Proxied",
     "fetch",
     "running",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headrace.pipeline.broker.layout import Layout
 from headrace.pipeline.broker.options import HOST, BrokerOptions, Proxied
+from headrace.pipeline.broker.security import LISTENER, BrokerSecurity
 
 NODE_ID = 1
 
@@ -19,9 +20,14 @@ class Ports:
 
 
 def server_properties(
-    layout: Layout, ports: Ports, proxied: Sequence[Proxied] = ()
+    layout: Layout,
+    ports: Ports,
+    proxied: Sequence[Proxied] = (),
+    security: BrokerSecurity | None = None,
 ) -> dict[str, str]:
     """All of `server.properties` for one directory."""
+    if security is not None:
+        return _secured(layout, ports, security)
     # What a broker advertises goes by the listener, so each proxy has one of its own.
     named = [(f"PROXIED{number}", each) for number, each in enumerate(proxied, 1)]
     listeners = [("PLAINTEXT", ports.client), ("CONTROLLER", ports.controller)]
@@ -37,6 +43,20 @@ def server_properties(
         "listener.security.protocol.map": ",".join(protocols),
         "controller.quorum.bootstrap.servers": f"{HOST}:{ports.controller}",
         "log.dirs": str(layout.data),
+    }
+
+
+def _secured(layout: Layout, ports: Ports, security: BrokerSecurity) -> dict[str, str]:
+    """One listener for clients and one for the controller, both of which ask who comes."""
+    clients = [(LISTENER, ports.client)]
+    return {
+        **behaviour(),
+        "listeners": _addresses([*clients, ("CONTROLLER", ports.controller)]),
+        "advertised.listeners": _addresses(clients),
+        "listener.security.protocol.map": f"{LISTENER}:{security.protocol},CONTROLLER:SASL_SSL",
+        "controller.quorum.bootstrap.servers": f"{HOST}:{ports.controller}",
+        "log.dirs": str(layout.data),
+        **security.properties(),
     }
 
 

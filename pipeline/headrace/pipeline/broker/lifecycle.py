@@ -243,7 +243,12 @@ def _await(
     options: BrokerOptions, place: Layout, known: State, then: Phase = Phase.RUNNING
 ) -> None:
     wait = startup.Waiting(
-        known.process, known.ports, known.cluster_id, place, options.start_timeout
+        known.process,
+        known.ports,
+        known.cluster_id,
+        place,
+        options.start_timeout,
+        options.security.client() if options.security else {},
     )
     try:
         state.write(place.state, known)

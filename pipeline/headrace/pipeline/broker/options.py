@@ -6,6 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from headrace.pipeline.broker.security import BrokerSecurity
+
 HOST = "127.0.0.1"
 DEFAULT_DIRECTORY = Path(".headrace")
 
@@ -47,6 +49,8 @@ class BrokerOptions:
             15 s on a busy machine.
         proxied: further listeners, each behind a proxy of the caller's, which can then cut or
             slow one client without the others noticing.
+        security: TLS, and rights for each user; without it everybody on this machine may do
+            everything. Not together with `proxied`.
     """
 
     directory: Path = DEFAULT_DIRECTORY
@@ -56,6 +60,7 @@ class BrokerOptions:
     progress: Progress = silent
     start_timeout: timedelta = timedelta(seconds=120)
     proxied: tuple[Proxied, ...] = ()
+    security: BrokerSecurity | None = None
 
 
 @dataclass(frozen=True)

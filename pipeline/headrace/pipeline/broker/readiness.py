@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -22,7 +23,9 @@ def listens(port: int) -> bool:
         return False
 
 
-def serves(bootstrap: str, cluster_id: str | None = None) -> bool:
+def serves(
+    bootstrap: str, cluster_id: str | None = None, client: Mapping[str, Any] | None = None
+) -> bool:
     """Whether the broker can do all that a pipeline asks of it, and is the one we mean.
 
     Asking makes Kafka create its internal topics for offsets and transactions, so the first
@@ -32,24 +35,26 @@ def serves(bootstrap: str, cluster_id: str | None = None) -> bool:
     Args:
         bootstrap: `host:port`.
         cluster_id: the cluster meant; None takes any.
+        client: what a client needs besides the address.
     """
+    config = {**_client(bootstrap), **(client or {})}
     questions = (_answers_metadata, _answers_groups, _answers_transactions)
     try:
-        return all(question(bootstrap, cluster_id) for question in questions)
+        return all(question(config, cluster_id) for question in questions)
     except KafkaException:
         return False
 
 
-def _answers_metadata(bootstrap: str, cluster_id: str | None) -> bool:
-    admin = AdminClient(_client(bootstrap), logger=_quiet())
+def _answers_metadata(config: dict[str, Any], cluster_id: str | None) -> bool:
+    admin = AdminClient(config, logger=_quiet())
     metadata = admin.list_topics(timeout=_ANSWER_SECONDS)
     return bool(metadata.brokers) and cluster_id in (None, metadata.cluster_id)
 
 
-def _answers_groups(bootstrap: str, cluster_id: str | None) -> bool:
+def _answers_groups(config: dict[str, Any], cluster_id: str | None) -> bool:
     # A consumer asks for a coordinator until there is one; AdminClient, told once that there is
     # none yet, stays silent for its whole timeout
-    consumer = Consumer({**_client(bootstrap), "group.id": _PROBE}, logger=_quiet())
+    consumer = Consumer({**config, "group.id": _PROBE}, logger=_quiet())
     try:
         consumer.committed([TopicPartition(_PROBE, 0)], timeout=_ANSWER_SECONDS)
     finally:
@@ -57,8 +62,8 @@ def _answers_groups(bootstrap: str, cluster_id: str | None) -> bool:
     return True
 
 
-def _answers_transactions(bootstrap: str, cluster_id: str | None) -> bool:
-    producer = Producer({**_client(bootstrap), "transactional.id": _PROBE}, logger=_quiet())
+def _answers_transactions(config: dict[str, Any], cluster_id: str | None) -> bool:
+    producer = Producer({**config, "transactional.id": _PROBE}, logger=_quiet())
     producer.init_transactions(_ANSWER_SECONDS)
     return True
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from headrace.pipeline.broker import configuration, diagnosis, layout, process, readiness
 from headrace.pipeline.broker.configuration import Ports
@@ -44,7 +45,10 @@ class Startup:
     def write_settings(self, ports: Ports) -> None:
         """Write the files that the JVM, its logging and Kafka read."""
         arguments = configuration.java_arguments(self.options, self.layout, self.classpath)
-        usual = configuration.server_properties(self.layout, ports, self.options.proxied)
+        options = self.options
+        usual = configuration.server_properties(
+            self.layout, ports, options.proxied, options.security
+        )
         properties = {**usual, **self.behaviour}
         texts = {
             self.layout.java_arguments: configuration.argument_file(arguments),
@@ -53,6 +57,7 @@ class Startup:
         }
         for path, text in texts.items():
             try:
+                path.touch(mode=0o600 if options.security else 0o666)
                 path.write_text(text, "utf-8")
             except OSError as error:
                 raise layout.unusable(path, error) from error
@@ -106,6 +111,7 @@ class Waiting:
     cluster_id: str
     layout: Layout
     timeout: timedelta
+    client: Mapping[str, Any]
 
     def until_it_serves(self) -> None:
         """Come back when the broker serves metadata, groups and transactions.
@@ -118,7 +124,7 @@ class Waiting:
         deadline = time.monotonic() + self.timeout.total_seconds()
         steps: tuple[Callable[[], bool], ...] = (
             lambda: readiness.listens(self.ports.client),
-            lambda: readiness.serves(bootstrap_of(self.ports), self.cluster_id),
+            lambda: readiness.serves(bootstrap_of(self.ports), self.cluster_id, self.client),
         )
         for step in steps:
             self._wait_for(step, deadline)

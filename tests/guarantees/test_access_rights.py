@@ -1,0 +1,238 @@
+"""The whole pipeline on a cluster that refuses whatever no rule allows, with exactly the rendered rules.
+
+What can go wrong: a role lacks a right, and the first retry, replay or restart that needs it fails in
+production; or a role has more than it needs, and whoever steals its password has that too.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._listoffsets import OffsetSpec
+from pydantic import SecretStr
+
+from headrace.deploy.access import Operation, Resource, Role, rules_of, user_of
+from headrace.pipeline.broker import Proof
+from headrace.pipeline.kafka import make_admin, make_producer
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings, StoreSettings, load
+from headrace.pipeline.topics.api import NewTopic
+from headrace.processors.lag import LagReader
+from headrace.processors.store.engine import open_store
+from headrace.processors.store.reading import StoreReader
+from headrace.schemas.errors import HeadraceError
+from headrace.schemas.states import JobState
+from tests.support import jobs
+from tests.support.secured import OPERATIONS, SecuredBroker, as_environment, secured_broker
+from tests.support.stage import Stage, wait_until
+
+pytestmark = pytest.mark.kafka
+IMPLIED = {
+    Operation.READ: {Operation.DESCRIBE},
+    Operation.WRITE: {Operation.DESCRIBE},
+    Operation.ALTER: {Operation.DESCRIBE},
+    Operation.ALTER_CONFIGS: {Operation.DESCRIBE_CONFIGS},
+}
+"""What Kafka allows along with a right."""
+
+
+@pytest.fixture(scope="module")
+def broker(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    with secured_broker(tmp_path_factory.mktemp("secured")) as broker:
+        yield broker
+
+
+class Crew:
+    """A pipeline's stages, one for each role that runs something, and one for the administrator."""
+
+    def __init__(self, broker: SecuredBroker, name: str, folder: Path) -> None:
+        self.broker = broker
+        self.pipeline = jobs.make(name)
+        broker.welcome(self.pipeline)
+        broker.add_users(broker.admin, ["onlooker"])
+        self.folder = folder
+
+    def settings(self, role: Role) -> KafkaSettings:
+        return self.broker.settings(user_of(self.pipeline, role))
+
+    def stage(self, role: Role) -> Stage:
+        return Stage(self.pipeline, self.settings(role), self.folder)
+
+    def admin(self, role: Role) -> AdminClient:
+        return make_admin(self.settings(role))
+
+
+@pytest.fixture(scope="module")
+def crew(broker: SecuredBroker, tmp_path_factory: pytest.TempPathFactory) -> Crew:
+    crew = Crew(broker, "trights", tmp_path_factory.mktemp("stage"))
+    crew.stage(Role.TOPICS).apply()
+    return crew
+
+
+def test_every_process_does_its_work_with_the_rights_of_its_role(crew: Crew) -> None:
+    """Submitted, delayed, retried, deduplicated, in a child process, dead; counted, and looked at."""
+    view, worker = crew.stage(Role.PROJECTOR), crew.stage(Role.WORKER)
+    scheduler, producing = crew.stage(Role.SCHEDULER), crew.stage(Role.PRODUCER)
+    journal = producing.journal()
+    with worker.worker(), scheduler.scheduler(), producing.producer() as producer:
+        work = producing.pipeline.job_type("work")
+        given: list[tuple[Any, dict[str, Any]]] = [
+            (work.job(journal=journal.path, tag="plain"), {}),
+            (work.job(journal=journal.path, tag="again", fail=1), {}),
+            (work.job(journal=journal.path, tag="once"), {"dedup_key": "order-1"}),
+            (work.job(journal=journal.path, tag="later"), {"delay_seconds": 1}),
+        ]
+        receipts = [producer.submit(job, **_options(options)) for job, options in given]
+        child = producing.pipeline.job_type("child").job(journal=journal.path, how="well")
+        receipts.append(producer.submit(child))
+        dead = producer.submit(producing.pipeline.job_type("bad-result").job())
+        for receipt in receipts:
+            view.await_state(receipt.job_id, JobState.SUCCEEDED)
+        assert view.await_state(dead.job_id, JobState.DEAD)
+        assert receipts[0].result(timeout=30) == "plain done"
+        exporter = crew.stage(Role.EXPORTER)
+        wait_until("all is committed", lambda: exporter.lag("default.normal") == 0)
+    assert [each.tag for each in journal.events("start")].count("once") == 1
+    report = LagReader(crew.pipeline, crew.settings(Role.EXPORTER)).read()
+    assert report is not None
+    for stage in (view, worker, scheduler, producing, exporter):
+        stage.close()
+
+
+def _options(options: dict[str, Any]) -> dict[str, Any]:
+    from datetime import timedelta
+
+    if "delay_seconds" in options:
+        return {"delay": timedelta(seconds=options["delay_seconds"])}
+    return options
+
+
+def test_the_statistics_count_with_the_rights_of_their_role(crew: Crew) -> None:
+    stage = crew.stage(Role.STATISTICS)
+    variables = as_environment(crew.settings(Role.STATISTICS))
+    variables["HEADRACE_STATS_DIR"] = str(crew.folder / "streams")
+    with stage.process("processors statistics", **variables) as process:
+        wait_until("something is published", lambda: stage.records("stats"))
+        assert process.terminate() == 0
+        assert "AuthorizationFailed" not in process.text()
+    stage.close()
+
+
+def test_the_projector_fills_its_store_with_the_rights_of_its_role(crew: Crew) -> None:
+    stage, store = crew.stage(Role.PROJECTOR), crew.folder / "store.db"
+    variables = as_environment(crew.settings(Role.PROJECTOR))
+    variables["HEADRACE_STORE_URL"] = f"sqlite:///{store}"
+    engine = open_store(StoreSettings(store_url=SecretStr(variables["HEADRACE_STORE_URL"])))
+    with stage.process("processors projector", **variables) as process:
+        reader = StoreReader(engine, crew.pipeline.name)
+        wait_until("jobs are in it", lambda: _jobs(reader))
+        assert process.terminate() == 0, process.text()
+    engine.dispose()
+
+
+def _jobs(reader: StoreReader) -> int:
+    try:
+        return sum(total.jobs for total in reader.totals())
+    except HeadraceError:  # nobody has made the store yet
+        return 0
+
+
+def test_keda_sees_the_lag_of_a_lane(crew: Crew) -> None:
+    admin, [lane, *_] = crew.admin(Role.KEDA), [*crew.pipeline.topology.lanes()]
+    place = TopicPartition(lane.topic, 0)
+    spec: Any = OffsetSpec
+    ends = admin.list_offsets({place: spec.latest()})
+    groups = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(lane.topic)])
+    [committed] = [
+        each for each in groups[lane.topic].result(20).topic_partitions if each.partition == 0
+    ]
+    assert ends[place].result(20).offset >= committed.offset >= 0
+
+
+def allowed(operations: Iterable[Any]) -> set[Operation]:
+    """What the broker says is allowed, in our words."""
+    ours: dict[AclOperation, Operation] = {theirs: own for own, theirs in OPERATIONS.items()}
+    return {ours.get(each, each) for each in operations}
+
+
+def told(crew: Crew, role: Role) -> dict[str, set[Operation]]:
+    """What the broker says that a role may do with each topic of the pipeline."""
+    names = [each for each in crew.broker.admin.list_topics(timeout=10).topics if "." in each]
+    found = crew.admin(role).describe_topics(
+        TopicCollection(names), include_authorized_operations=True, request_timeout=20
+    )
+    answers: dict[str, set[Operation]] = {}
+    refusals: list[str] = []
+    for name, future in found.items():
+        try:
+            answers[name] = allowed(future.result().authorized_operations or ())
+        except KafkaException as error:
+            answers[name] = set()
+            refusals.append(error.args[0].name())
+    assert set(refusals) <= {"TOPIC_AUTHORIZATION_FAILED"}
+    return answers
+
+
+def rendered(crew: Crew, role: Role, names: Iterable[str]) -> dict[str, set[Operation]]:
+    answers: dict[str, set[Operation]] = {}
+    for name in names:
+        given: set[Operation] = set()
+        for rule in rules_of(crew.pipeline, role):
+            fits = name.startswith(rule.name) if rule.prefixed else name == rule.name
+            if rule.resource is Resource.TOPIC and fits:
+                given.update(rule.operations)
+        answers[name] = given.union(*(IMPLIED.get(each, set()) for each in given))
+    return answers
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_broker_allows_a_role_what_is_rendered_and_nothing_else(crew: Crew, role: Role) -> None:
+    found = told(crew, role)
+    assert found == rendered(crew, role, found)
+    assert any(found.values())
+
+
+@pytest.mark.parametrize("role", [Role.WORKER, Role.PRODUCER, Role.EXPORTER])
+def test_who_only_uses_topics_can_neither_make_nor_delete_one(crew: Crew, role: Role) -> None:
+    admin, control = crew.admin(role), crew.pipeline.topology.control
+    for future in (
+        admin.create_topics([NewTopic(f"{crew.pipeline.name}.mine", 1, 1)])[
+            f"{crew.pipeline.name}.mine"
+        ],
+        admin.delete_topics([control])[control],
+    ):
+        with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+            future.result(20)
+
+
+def test_an_exporter_cannot_submit_a_job(crew: Crew) -> None:
+    refused: list[Any] = []
+    producer = make_producer(crew.settings(Role.EXPORTER), load(ProducerSettings))
+    [lane, *_] = crew.pipeline.topology.lanes()
+    producer.produce(lane.topic, b"x", on_delivery=lambda error, _: refused.append(error))
+    assert producer.flush(20) == 0
+    assert [error.name() for error in refused] == ["TOPIC_AUTHORIZATION_FAILED"]
+
+
+def test_a_wrong_password_gets_nowhere(crew: Crew) -> None:
+    settings = crew.settings(Role.WORKER).model_copy(update={"sasl_password": SecretStr("wrong")})
+    with pytest.raises(KafkaException):
+        make_admin(settings).list_topics(timeout=3)
+
+
+def test_certificates_prove_who_comes_and_carry_the_same_rights(kafka: str, tmp_path: Path) -> None:
+    with secured_broker(tmp_path, Proof.CERTIFICATE) as broker:
+        pipeline = jobs.make("tcertified")
+        broker.welcome(pipeline, [Role.TOPICS, Role.KEDA])
+        settings = broker.settings(user_of(pipeline, Role.TOPICS))
+        Stage(pipeline, settings, tmp_path).apply()
+        seen = make_admin(broker.settings(user_of(pipeline, Role.KEDA))).list_topics(timeout=10)
+        assert set(seen.topics) == {lane.topic for lane in pipeline.topology.lanes()}
