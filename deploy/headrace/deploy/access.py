@@ -22,6 +22,8 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     STATISTICS = "statistics"
     EXPORTER = "exporter"
+    OPERATOR = "operator"
+    """Who looks and repairs from the command line: `dlq`, `jobs`, `schedules`, `circuits`, `lag`."""
     KEDA = "keda"
     """KEDA's operator, which reads how far behind each lane is."""
     TOPICS = "topics"
@@ -123,6 +125,10 @@ def _groups(names: Iterable[str], operations: Sequence[Operation]) -> Iterator[R
     return (Rule(Resource.GROUP, name, tuple(operations)) for name in names)
 
 
+def _groups_of_work(topology: Topology) -> list[str]:
+    return [*_lanes(topology), topology.scheduler_group, topology.statistics_group]
+
+
 def _hand_overs(owners: Iterable[str]) -> Iterator[Rule]:
     """An owner's transactional ids are its group's name and a name of the process."""
     for owner in owners:
@@ -140,13 +146,12 @@ def _producer(topology: Topology) -> Iterator[Rule]:
 
 def _worker(topology: Topology) -> Iterator[Rule]:
     lanes, tiers, letters = _lanes(topology), _tiers(topology), _letters(topology)
-    written = [*lanes, *tiers, *letters, *_notes(topology), topology.events]
+    # Its heartbeats go to the workers topic
+    written = [*lanes, *tiers, *letters, *_notes(topology), topology.events, topology.workers]
     read = [*lanes, *_notes(topology), topology.control, topology.schemas]
     yield from _topics(read, _READ)
     yield from _topics(written, _WRITE)
     yield from _topics(lanes, _CHECK)
-    # It looks for every topic that it needs before it starts
-    yield from _topics([topology.workers], _SEE)
     yield from _groups([*lanes, READER_GROUP], _READ)
     yield from _hand_overs(lanes)
 
@@ -155,12 +160,12 @@ def _scheduler(topology: Topology) -> Iterator[Rule]:
     lanes, tiers = _lanes(topology), _tiers(topology)
     books = [topology.control, topology.schedules]
     read = [*tiers, *books, topology.schemas, topology.events]
-    written = [*lanes, *tiers, *_letters(topology), *books, topology.events]
+    told = [topology.events, topology.workers]
+    written = [*lanes, *tiers, *_letters(topology), *books, *told]
     yield from _topics(read, _READ)
     yield from _topics(written, _WRITE)
     # A tier that would delete what waits in it is refused
     yield from _topics(tiers, _CHECK)
-    yield from _topics([topology.workers], _SEE)
     yield from _groups([topology.scheduler_group, READER_GROUP], _READ)
     yield from _hand_overs([topology.scheduler_group])
 
@@ -182,14 +187,26 @@ def _statistics(topology: Topology) -> Iterator[Rule]:
 
 def _exporter(topology: Topology) -> Iterator[Rule]:
     lanes = _lanes(topology)
-    kept = [topology.events, topology.stats, topology.control, topology.schemas]
+    kept = [topology.events, topology.stats, topology.control, topology.schemas, topology.workers]
     read = [*lanes, *_tiers(topology), *_letters(topology), *kept]
     yield from _topics(read, _READ)
     yield from _topics(read, _CHECK)
-    yield from _topics([topology.workers], _SEE)
-    groups = [*lanes, topology.scheduler_group, topology.statistics_group]
-    yield from _groups(groups, _SEE)
+    yield from _groups(_groups_of_work(topology), _SEE)
     yield from _groups([READER_GROUP], _READ)
+
+
+def _operator(topology: Topology) -> Iterator[Rule]:
+    lanes, letters = _lanes(topology), _letters(topology)
+    books = [topology.control, topology.schedules, topology.letters, topology.audit]
+    told = [topology.events, topology.schemas, topology.stats, topology.workers]
+    yield from _topics([*lanes, *_tiers(topology), *letters, *books, *told], (*_READ, *_CHECK))
+    # Replays and runs by hand go to lanes, imported letters to where letters lie
+    yield from _topics([*lanes, *letters, *books, topology.events], _WRITE)
+    yield from _groups(_groups_of_work(topology), _SEE)
+    yield from _groups([READER_GROUP], _READ)
+    replays = f"{topology.pipeline}.replay."
+    yield Rule(Resource.GROUP, replays, _READ, prefixed=True)
+    yield Rule(Resource.TRANSACTIONAL_ID, replays, _WRITE, prefixed=True)
 
 
 def _keda(topology: Topology) -> Iterator[Rule]:
@@ -214,6 +231,7 @@ _RULES = {
     Role.PROJECTOR: _projector,
     Role.STATISTICS: _statistics,
     Role.EXPORTER: _exporter,
+    Role.OPERATOR: _operator,
     Role.KEDA: _keda,
     Role.TOPICS: _apply,
 }
