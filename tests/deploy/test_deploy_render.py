@@ -91,7 +91,7 @@ def test_the_rendered_services_start_and_become_healthy_by_their_own_check(
     services = yaml.safe_load(COMMITTED.read_text())["services"]
     port = free_port()
     environment = {
-        **services["thin"]["environment"],
+        **{name: filled(value) for name, value in services["thin"]["environment"].items()},
         "HEADRACE_BOOTSTRAP_SERVERS": kafka,
         "HEADRACE_HTTP_HOST": "127.0.0.1",
         "HEADRACE_HTTP_PORT": str(port),
@@ -120,6 +120,11 @@ def test_the_rendered_services_start_and_become_healthy_by_their_own_check(
     finally:
         worker.kill()
         worker.wait()
+
+
+def filled(value: str) -> str:
+    """As Compose does where the variable is not set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
 
 
 def await_healthy(check: list[str], worker: subprocess.Popen[bytes], log: Path) -> None:

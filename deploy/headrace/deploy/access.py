@@ -1,7 +1,8 @@
 """What each role may do on Kafka: the one list that ACLs, Strimzi's users and the tests come from.
 
 A rule allows; whatever no rule allows is refused by a cluster with an authorizer. No rule gives a role
-the right to make, change or delete a topic, but those of `topics`, who runs `headrace topics apply`.
+the right to make, change or delete a topic, but those of `topics`, who runs `headrace topics apply`, and
+one of the statistics, whose own topic Faust insists on asking for.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -174,6 +175,7 @@ def _projector(topology: Topology) -> Iterator[Rule]:
     yield from _topics([*_lanes(topology), *_tiers(topology), *_letters(topology)], _READ)
     yield from _topics([topology.events, topology.schemas], _READ)
     yield from _topics([topology.control, topology.workers], _SEE)
+    yield from _groups(_groups_of_work(topology), _SEE)
     yield from _groups([READER_GROUP], _READ)
 
 
@@ -182,6 +184,8 @@ def _statistics(topology: Topology) -> Iterator[Rule]:
     read = [*_lanes(topology), *_tiers(topology), topology.events, topology.schemas]
     yield from _topics([*kept, *read], _READ)
     yield from _topics(kept, _WRITE)
+    # Faust asks for its table's topic to be made, and is content that it is there
+    yield from _topics([topology.statistics_rows], (Operation.CREATE,))
     yield from _groups([topology.statistics_group, READER_GROUP], _READ)
 
 

@@ -1,6 +1,7 @@
 """The producer: checks a job, encodes it, and hands it to Kafka with everything that counts set."""
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.durations import to_milliseconds
@@ -39,6 +40,7 @@ from headrace.producers.superseding import Superseding
 from headrace.schemas import headers
 from headrace.schemas.ids import dedup_job_id, new_job_id
 
+_LOG = logging.getLogger("headrace.kafka")
 _RECORD_OVERHEAD = 100
 """Bytes that Kafka's record format adds at most to key, value and headers of one record."""
 
@@ -87,7 +89,7 @@ class Producer:
         self._claimed_above = self._claims.above if self._claims.given else sys.maxsize
         self._results = Results(pipeline, kafka, self._claims, results)
         self._answers = Answers(on_error, self._results)
-        self._client = make_producer(kafka, self._settings)
+        self._client = make_producer(kafka, self._settings, on_error=self._client_told)
         self._superseding = Superseding(self._client)
         self._preparation = Preparation(pipeline, kafka, self._settings)
         self._templates: dict[tuple[str, str], tuple[tuple[str, bytes | None], ...]] = {}
@@ -446,6 +448,11 @@ class Producer:
             except BufferError:
                 deadline = self._wait_for_room(topic, deadline)
             except KafkaException as error:
+                if self._answers.given_up:
+                    raise SubmitError(
+                        f"{topic} takes no job: the Kafka client gave up "
+                        f"({self._answers.given_up}); mend that and make a new producer"
+                    ) from error
                 raise SubmitError(f"{topic} takes no job: {error}") from error
 
     def _produce_traced(
@@ -480,7 +487,26 @@ class Producer:
         self._closed.wait(0.005)
         return deadline if deadline is not None else now + bound
 
+    def _client_told(self, error: KafkaError) -> None:
+        """Take what the client reports beside deliveries: it goes on by itself, unless it is fatal."""
+        if not error.fatal():
+            _LOG.warning("Kafka client: %s", error.str())
+            return
+        if self._answers.given_up:
+            return
+        self._answers.given_up = error.str()
+        _LOG.error(
+            "the Kafka client gave up, and this producer sends nothing more: %s; mend that and make a "
+            "new one",
+            error.str(),
+        )
+
     def _poll(self) -> None:
         while not self._closed.is_set():
-            self._client.poll(0.1)
+            try:
+                self._client.poll(0.1)
+            except (
+                KafkaException
+            ) as error:  # fatal; what it leaves undelivered is told by later polls
+                self._client_told(error.args[0])
             self._superseding.retry()

@@ -196,9 +196,8 @@ class Receipt(Generic[_R_co]):
             self._place = (message.partition() or 0, message.offset() or 0)
         else:
             failure = DeliveryError(
-                f"job {self.job_id} was not delivered to {self.topic}: {error.str()}"
-                f" ({error.name()}); submit it again when Kafka answers, with a dedup_key if it"
-                " must not be doubled",
+                f"job {self.job_id} was not delivered to {self.topic}: {self._answers.reason(error)}, "
+                "with a dedup_key if it must not be doubled",
                 (self.job_id,),
                 1,
             )
@@ -235,6 +234,17 @@ class Answers:
         self._condition = threading.Condition(self.lock)
         self._on_error = on_error
         self._untold: dict[Receipt[Any], DeliveryError] = {}
+        self.given_up = ""
+        """Why the Kafka client does nothing any more; empty while it works."""
+
+    def reason(self, error: KafkaError) -> str:
+        """Say why a record was not delivered, and when to submit its job again."""
+        if self.given_up:
+            return (
+                f"the Kafka client gave up ({self.given_up}); mend that, make a new producer and "
+                "submit it again"
+            )
+        return f"{error.str()} ({error.name()}); submit it again when Kafka answers"
 
     def wait(self, settled: Callable[[], bool], timeout: float | None) -> None:
         """Block until `settled()` holds or the time is over."""
