@@ -6,9 +6,8 @@ the Secrets that hold them.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final
@@ -16,166 +15,11 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from headrace.deploy.errors import ProfileError
+from headrace.deploy.lane_sizes import LANE_SIZES, LaneChange, LaneSize
+from headrace.deploy.profile_kafka import KafkaProfile, TopicProfile
+from headrace.deploy.profile_types import STRICT, Count, KubernetesName, Positive
 from headrace.pipeline.durations import PositiveDuration
 from headrace.pipeline.queues import Lane
-from headrace.pipeline.settings import TopicSettings
-
-_STRICT: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
-_DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Cores = Annotated[float, Field(gt=0)]
-KubernetesName = Annotated[str, Field(pattern=_DNS_LABEL, max_length=63)]
-
-
-class Security(StrEnum):
-    """How our processes prove to Kafka who they are."""
-
-    PLAINTEXT = "plaintext"
-    """Not at all: for development."""
-    SCRAM = "scram"
-    """TLS, and SASL SCRAM-SHA-512: a Secret for each role with the key `password`."""
-    MUTUAL_TLS = "mutual-tls"
-    """TLS both ways: a Secret for each role with the keys `user.crt` and `user.key`."""
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaProfile:
-    """Where Kafka is, and how it is talked to.
-
-    Attributes:
-        bootstrap_servers: `host:port,…`, as the pods reach it.
-        security: How our processes prove who they are.
-        ca_secret: A Secret whose key `ca.crt` holds what brokers are checked against. Needed by
-            both kinds of TLS.
-        cluster: The name of Strimzi's Kafka resource, for `--target strimzi`.
-        namespace: Where Strimzi's resources are, and the brokers' pods, if Kafka runs in the cluster.
-        pod_labels: Of the brokers' pods; those of Strimzi's cluster when not given.
-        cidrs: Where the brokers are, if they run outside the cluster.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    bootstrap_servers: Annotated[str, Field(min_length=1)]
-    security: Security = Security.PLAINTEXT
-    ca_secret: KubernetesName | None = None
-    cluster: KubernetesName = "kafka"
-    namespace: KubernetesName = "kafka"
-    pod_labels: Mapping[str, str] = field(default_factory=dict)
-    cidrs: tuple[str, ...] = ()
-
-    @property
-    def ports(self) -> tuple[int, ...]:
-        """The ports of the bootstrap addresses, each once; 9092 for one that names none."""
-        found = (part.rpartition(":")[2] for part in self.bootstrap_servers.split(","))
-        return tuple(sorted({int(port) if port.isdigit() else 9092 for port in found}))
-
-    @property
-    def selector(self) -> Mapping[str, str]:
-        """The labels by which the brokers' pods are found."""
-        return self.pod_labels or {
-            "strimzi.io/cluster": self.cluster,
-            "strimzi.io/name": f"{self.cluster}-kafka",
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class TopicProfile:
-    """What the topics are like. As the settings `HEADRACE_TOPIC_…`, which the pods get too."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    partitions: Positive = 12
-    replication: int = 3
-    min_insync: int | None = 2
-    retention: PositiveDuration = timedelta(days=7)
-    dlq_retention: PositiveDuration = timedelta(days=30)
-    delay_partitions: Positive = 3
-    events_partitions: Positive = 6
-    max_message_bytes: int = 1_048_576
-
-    def settings(self) -> TopicSettings:
-        """Give them as settings: all of them, so that none comes from this machine's environment.
-
-        Raises:
-            ProfileError: They contradict each other.
-        """
-        try:
-            return TopicSettings(
-                topic_partitions=self.partitions,
-                topic_replication=self.replication,
-                topic_min_insync=self.min_insync,
-                topic_retention=self.retention,
-                dlq_retention=self.dlq_retention,
-                delay_partitions=self.delay_partitions,
-                events_partitions=self.events_partitions,
-                topic_max_message_bytes=self.max_message_bytes,
-            )
-        except ValidationError as error:
-            reasons = "\n".join(str(each["msg"]) for each in error.errors())
-            raise ProfileError(f"the profile's [topics]: {reasons}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class LaneSize:
-    """How large a lane's workers are, and how many there may be.
-
-    Attributes:
-        concurrency: Jobs that one pod runs at a time.
-        min_replicas: Pods that are kept without work.
-        max_replicas: Pods at most; as many as the lane has partitions when not given.
-        jobs_per_second: What one pod does, measured.
-        wait: How long a job may lie ready before more pods are wanted.
-        cpu: Cores that a pod is promised.
-        cpu_limit: Cores that it gets at most.
-        memory: MiB that a pod is promised, and gets at most.
-        spot: Whether its pods may run on nodes that go away at short notice.
-        name: Of its Kubernetes objects; `<pipeline>-<queue>-<priority>` when not given.
-    """
-
-    concurrency: Positive = 30
-    min_replicas: Count = 1
-    max_replicas: Positive | None = None
-    jobs_per_second: Cores = 20.0
-    wait: PositiveDuration = timedelta(seconds=30)
-    cpu: Cores = 0.25
-    cpu_limit: Cores = 1.0
-    memory: Positive = 256
-    spot: bool = False
-    name: KubernetesName | None = None
-
-    @property
-    def lag_threshold(self) -> int:
-        """Ready jobs for each pod that are too many: what it does within the wait. 1 at least."""
-        return max(1, round(self.jobs_per_second * self.wait.total_seconds()))
-
-
-_URGENT: Final = LaneSize(concurrency=50, wait=timedelta(seconds=10))
-_PATIENT: Final = LaneSize(concurrency=10, min_replicas=0, wait=timedelta(minutes=2), spot=True)
-LANE_SIZES: Final[Mapping[str, LaneSize]] = MappingProxyType(
-    {"critical": _URGENT, "high": _URGENT, "normal": LaneSize(), "low": _PATIENT}
-)
-"""By priority; others are as `normal`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaneChange:
-    """What a profile says otherwise for a priority or a lane. As `LaneSize`; None changes nothing."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    concurrency: Positive | None = None
-    min_replicas: Count | None = None
-    max_replicas: Positive | None = None
-    jobs_per_second: Cores | None = None
-    wait: PositiveDuration | None = None
-    cpu: Cores | None = None
-    cpu_limit: Cores | None = None
-    memory: Positive | None = None
-    spot: bool | None = None
-    name: KubernetesName | None = None
-
-    def applied_to(self, size: LaneSize) -> LaneSize:
-        """Give the size with what is said here in place of its own."""
-        said = {name: getattr(self, name) for name in self.__slots__}
-        return replace(size, **{name: value for name, value in said.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +32,7 @@ class Egress:
         except_cidrs: Addresses in it that they may not reach.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     cidr: str
     ports: tuple[Positive, ...]
     except_cidrs: tuple[str, ...] = ()
@@ -203,7 +47,7 @@ class SpotNodes:
         taint: The key of their taint; they have none when empty.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     label: Annotated[str, Field(pattern="^[^=]+=[^=]+$")] = "node.kubernetes.io/lifecycle=spot"
     taint: str = "spot"
 
@@ -220,7 +64,7 @@ class Environment:
         tag: The image's tag; the profile's when not given.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     namespace: KubernetesName | None = None
     bootstrap_servers: str | None = None
     max_replicas: Positive | None = None
@@ -264,10 +108,10 @@ class Profile:
         environments: The overlays.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     image: Annotated[str, Field(min_length=1)]
     kafka: KafkaProfile
-    topics: TopicProfile = TopicProfile()
+    topics: TopicProfile = field(default_factory=TopicProfile)
     longest_drain: PositiveDuration = timedelta(minutes=10)
     store_secret: KubernetesName | None = None
     store_cidrs: tuple[str, ...] = ()

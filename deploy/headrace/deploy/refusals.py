@@ -8,7 +8,7 @@ from typing import Final
 from headrace.deploy.errors import NotDeployableError
 from headrace.deploy.kubernetes.scaling import LONGEST_NAME
 from headrace.deploy.kubernetes.setting import Setting
-from headrace.deploy.profile import Security
+from headrace.deploy.profile_kafka import Security
 from headrace.pipeline.durations import format_duration
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.queues import Lane

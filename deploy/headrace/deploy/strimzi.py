@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from headrace.deploy.access import Role, Rule, rules_of, user_of
-from headrace.deploy.profile import Profile, Security
+from headrace.deploy.profile import Profile
+from headrace.deploy.profile_kafka import Security
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.topics.wanted import WantedTopic, wanted
 

@@ -6,7 +6,7 @@ from headrace.deploy.access import Role
 from headrace.deploy.kubernetes.pods import PodOf, pod_template
 from headrace.deploy.kubernetes.scaling import KEDA_USER_VARIABLE, scaled_object
 from headrace.deploy.kubernetes.setting import Manifest, Setting, manifest
-from headrace.deploy.profile import Security
+from headrace.deploy.profile_kafka import Security
 from headrace.pipeline.durations import format_duration
 from headrace.pipeline.queues import WEIGHTS, Lane
 

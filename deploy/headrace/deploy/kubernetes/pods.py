@@ -5,21 +5,20 @@ from datetime import timedelta
 from typing import Any, Final
 
 from headrace.deploy.access import Role
+from headrace.deploy.kubernetes.placement import affinity, spread, tolerations
+from headrace.deploy.kubernetes.pod_settings import CA, CREDENTIALS, PORT, own_settings, variable
 from headrace.deploy.kubernetes.setting import Setting
-from headrace.deploy.profile import Security
+from headrace.deploy.profile_kafka import Security
 from headrace.deploy.sizing import STOP_RESERVE
 
 PORT_NAME: Final = "http"
-PORT: Final = 9464
 PRE_STOP: Final = timedelta(seconds=5)
 """Before a pod is told to stop: one that takes its place has joined the group by then, so that the
 partitions move once."""
 _USER: Final = 10001
 """The user of the image, by number: Kubernetes can see that it is not root."""
-_CREDENTIALS: Final = "/etc/headrace/kafka"
 _KEYS: Final = {Security.SCRAM: ("password",), Security.MUTUAL_TLS: ("user.crt", "user.key")}
 """Of a role's Secret. Strimzi's own hold more, which nobody here needs."""
-_CA: Final = "/etc/headrace/ca"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +63,15 @@ class PodOf:
 
 def pod_template(setting: Setting, pod: PodOf) -> dict[str, Any]:
     """Make the template of a Deployment that serves until it is stopped."""
-    spread = {"topologySpreadConstraints": _spread(pod), "affinity": _affinity(setting, pod)}
-    tolerations = _tolerations(setting) if pod.spot else None
     return {
         "metadata": {"labels": pod.labels},
         "spec": _given(
             {
                 **_common(setting, pod, [{**_container(setting, pod), **_service(pod)}]),
                 "terminationGracePeriodSeconds": pod.grace,
-                **spread,
-                "tolerations": tolerations,
+                "topologySpreadConstraints": spread(pod.labels),
+                "affinity": affinity(setting, pod.labels, spot=pod.spot),
+                "tolerations": tolerations(setting) if pod.spot else None,
             }
         ),
     }
@@ -127,7 +125,10 @@ def _container(setting: Setting, pod: PodOf) -> dict[str, Any]:
         "image": setting.profile.image,
         "args": list(pod.arguments),
         "envFrom": sources,
-        "env": [_variable(name, value) for name, value in _environment(setting, pod)],
+        "env": [
+            variable(name, value)
+            for name, value in (*own_settings(setting, pod.role), *pod.environment)
+        ],
         "resources": {
             "requests": {"cpu": cores(pod.cpu), "memory": f"{pod.memory}Mi"},
             "limits": {"cpu": cores(pod.cpu_limit), "memory": f"{pod.memory}Mi"},
@@ -165,60 +166,13 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     }
 
 
-def _environment(setting: Setting, pod: PodOf) -> tuple[tuple[str, Any], ...]:
-    security = setting.profile.kafka.security
-    user = setting.user(pod.role)
-    own: tuple[tuple[str, Any], ...] = (("HEADRACE_CLIENT_ID", user),)
-    if security is Security.SCRAM:
-        own += (
-            ("HEADRACE_SASL_USERNAME", user),
-            ("HEADRACE_SASL_PASSWORD_FILE", f"{_CREDENTIALS}/password"),
-        )
-    if security is Security.MUTUAL_TLS:
-        own += (
-            ("HEADRACE_SSL_CERTIFICATE_LOCATION", f"{_CREDENTIALS}/user.crt"),
-            ("HEADRACE_SSL_KEY_LOCATION", f"{_CREDENTIALS}/user.key"),
-        )
-    return (*own, *pod.environment)
-
-
-def shared_settings(setting: Setting) -> dict[str, str]:
-    """Give the variables that all processes share. No secrets are among them."""
-    kafka, topics = setting.profile.kafka, setting.profile.topics.settings()
-    protocols = {
-        Security.PLAINTEXT: {"HEADRACE_SECURITY_PROTOCOL": "plaintext"},
-        Security.SCRAM: {
-            "HEADRACE_SECURITY_PROTOCOL": "sasl_ssl",
-            "HEADRACE_SASL_MECHANISM": "SCRAM-SHA-512",
-        },
-        Security.MUTUAL_TLS: {"HEADRACE_SECURITY_PROTOCOL": "ssl"},
-    }
-    given = topics.model_dump(mode="json", exclude_none=True)
-    with_ca = kafka.security is not Security.PLAINTEXT and kafka.ca_secret is not None
-    return {
-        "HEADRACE_PIPELINE": setting.reference,
-        "HEADRACE_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        **protocols[kafka.security],
-        **({"HEADRACE_SSL_CA_LOCATION": f"{_CA}/ca.crt"} if with_ca else {}),
-        "HEADRACE_HTTP_HOST": "0.0.0.0",  # noqa: S104 - of the pod
-        "HEADRACE_HTTP_PORT": str(PORT),
-        "HEADRACE_LOG_FORMAT": "json",
-        "HEADRACE_STATS_DIR": "/tmp/streams",  # noqa: S108 - the pod's own
-        **{f"HEADRACE_{name.upper()}": str(value) for name, value in given.items()},
-    }
-
-
-def _variable(name: str, value: Any) -> dict[str, Any]:
-    return {"name": name, **({"valueFrom": value} if isinstance(value, dict) else {"value": value})}
-
-
 def _mounts(setting: Setting) -> list[dict[str, Any]]:
     kafka = setting.profile.kafka
     found: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
     if kafka.security is not Security.PLAINTEXT:
-        found.append({"name": "credentials", "mountPath": _CREDENTIALS, "readOnly": True})
+        found.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
         if kafka.ca_secret:
-            found.append({"name": "ca", "mountPath": _CA, "readOnly": True})
+            found.append({"name": "ca", "mountPath": CA, "readOnly": True})
     return found
 
 
@@ -243,47 +197,6 @@ def _secret(setting: Setting, pod: PodOf) -> dict[str, Any]:
         "defaultMode": 0o440,
         "items": [{"key": key, "path": key} for key in keys],
     }
-
-
-def _spread(pod: PodOf) -> list[dict[str, Any]]:
-    """Over zones, then over nodes: one that fails takes as few of a lane's pods along as can be."""
-    return [
-        {
-            "maxSkew": 1,
-            "topologyKey": key,
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": pod.labels},
-        }
-        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
-    ]
-
-
-def _affinity(setting: Setting, pod: PodOf) -> dict[str, Any]:
-    apart = {
-        "preferredDuringSchedulingIgnoredDuringExecution": [
-            {
-                "weight": 100,
-                "podAffinityTerm": {
-                    "topologyKey": "kubernetes.io/hostname",
-                    "labelSelector": {"matchLabels": pod.labels},
-                },
-            }
-        ]
-    }
-    name, _, value = setting.profile.spot.label.partition("=")
-    match = {"key": name, "operator": "In" if pod.spot else "NotIn", "values": [value]}
-    term = {"matchExpressions": [match]}
-    wish = "preferredDuringSchedulingIgnoredDuringExecution"
-    must = "requiredDuringSchedulingIgnoredDuringExecution"
-    nodes: dict[str, Any] = {wish: [{"weight": 100, "preference": term}]}
-    if not pod.spot:
-        nodes = {must: {"nodeSelectorTerms": [term]}}
-    return {"nodeAffinity": nodes, "podAntiAffinity": apart}
-
-
-def _tolerations(setting: Setting) -> list[dict[str, Any]] | None:
-    taint = setting.profile.spot.taint
-    return [{"key": taint, "operator": "Exists", "effect": "NoSchedule"}] if taint else None
 
 
 def _given(parts: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from headrace.deploy.access import Role
 from headrace.deploy.kubernetes.setting import Manifest, Setting, manifest
-from headrace.deploy.profile import Security
+from headrace.deploy.profile_kafka import Security
 from headrace.pipeline.queues import Lane
 
 LONGEST_NAME: Final = 54

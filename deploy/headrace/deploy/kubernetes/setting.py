@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.deploy.access import Role, user_of
-from headrace.deploy.profile import LaneSize, Profile
+from headrace.deploy.lane_sizes import LaneSize
+from headrace.deploy.profile import Profile
 from headrace.deploy.sizing import default_timeout, whole_seconds
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from headrace.deploy.kubernetes.lanes import lane_pod, priority_classes
-from headrace.deploy.kubernetes.pods import PORT_NAME, cores, shared_settings
+from headrace.deploy.kubernetes.pod_settings import shared_settings
+from headrace.deploy.kubernetes.pods import PORT_NAME, cores
 from headrace.deploy.kubernetes.scaling import trigger_authentication
 from headrace.deploy.kubernetes.services import service_pods
 from headrace.deploy.kubernetes.setting import Manifest, Setting, manifest
