@@ -56,9 +56,11 @@ def test_strimzi_the_commands_and_the_json_say_the_same() -> None:
 
 def test_nobody_but_topics_may_make_or_change_a_topic_and_nobody_may_delete_one() -> None:
     changing = {Operation.CREATE, Operation.ALTER, Operation.ALTER_CONFIGS}
-    for role in Role:
-        given = {each for rule in rules_of(shop, role) for each in rule.operations}
-        assert bool(given & changing) is (role is Role.TOPICS), role
+    rules = [(role, rule) for role in Role for rule in rules_of(shop, role)]
+    found = {(role, rule.name) for role, rule in rules if changing & {*rule.operations}}
+    # Faust asks for its table's topic, which is there already.
+    asking = (Role.STATISTICS, shop.topology.statistics_rows)
+    assert {role for role, _ in found - {asking}} == {Role.TOPICS}
 
 
 def test_keda_may_look_at_lanes_and_their_groups_and_read_nothing() -> None:
