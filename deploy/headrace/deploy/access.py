@@ -191,7 +191,8 @@ def _statistics(topology: Topology) -> Iterator[Rule]:
 
 def _exporter(topology: Topology) -> Iterator[Rule]:
     lanes = _lanes(topology)
-    kept = [topology.events, topology.stats, topology.control, topology.schemas, topology.workers]
+    told = [topology.events, topology.stats, topology.workers, topology.letters]
+    kept = [*told, topology.control, topology.schemas]
     read = [*lanes, *_tiers(topology), *_letters(topology), *kept]
     yield from _topics(read, _READ)
     yield from _topics(read, _CHECK)
