@@ -86,6 +86,14 @@ def is_not_ready(process: RunningProcess) -> bool:
     return ask(process, "/health/ready")[0] == 503
 
 
+def says_that_kafka_is_away(process: RunningProcess) -> bool:
+    return "Kafka does not answer" in ask(process, "/health/ready")[1]
+
+
+def counts_no_broker(process: RunningProcess) -> bool:
+    return metric(process, "headrace_broker_up") == 0
+
+
 def has_started(journal: Journal, count: int) -> bool:
     return journal.count("start") >= count
 
@@ -101,9 +109,10 @@ def test_work_resumes_by_itself_when_the_broker_was_away_for_long(
         broker.kill()
         since = time.monotonic()
         for each in (worker, scheduler):
-            wait_until("it is not ready", partial(is_not_ready, each))
-            assert "Kafka does not answer" in ask(each, "/health/ready")[1]
-            assert metric(each, "headrace_broker_up") == 0
+            # Something else may be amiss first: a hand-over that was under way.
+            wait_until("it says why", partial(says_that_kafka_is_away, each))
+            assert is_not_ready(each)
+            wait_until("it counts so", partial(counts_no_broker, each))
             assert ask(each, "/health/live")[0] == 200
         wait_until("it was away for long", lambda: time.monotonic() > since + AWAY)
         broker.start()
