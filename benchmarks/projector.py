@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import Producer
-from sqlalchemy import and_, select
+from sqlalchemy import select
 
 from headrace.pipeline import Pipeline, broker
 from headrace.pipeline.settings import KafkaSettings, StoreSettings, TopicSettings, load
@@ -130,10 +130,9 @@ class Store:
             if edition is None:
                 return set()
             jobs = edition.tables.jobs.c
-            asked = select(jobs.job_id).where(
-                and_(jobs.job_id.in_(job_ids), jobs.state == "succeeded")
-            )
-            return set(connection.scalars(asked))
+            # With the state as a condition SQLite goes through all that have it.
+            asked = select(jobs.job_id, jobs.state).where(jobs.job_id.in_(job_ids))
+            return {job_id for job_id, state in connection.execute(asked) if state == "succeeded"}
 
     def remove(self) -> None:
         """Leave nothing behind in a database that stays."""
