@@ -108,6 +108,7 @@ class Run:
         committed: Mapping[Place, Committed] | None = None,
         in_flight: int = 1,
         workers: Iterable[int] = (),
+        wakes: bool = False,
     ) -> Fault:
         """It hits now; `lasts` milliseconds later it is over, and so much time has passed."""
         began = self.tick()
@@ -123,6 +124,7 @@ class Run:
             in_flight=in_flight,
             committed={(LANE, 0): Committed(0)} if committed is None else committed,
             snapshot_ns=snapshot * MS,
+            woken_ns=self.now * MS if wakes else 0,
         )
         self.faults.append(fault)
         return fault

@@ -124,6 +124,14 @@ def test_a_stopped_worker_may_tell_late_what_it_finished(run: Run) -> None:
     assert run.check().late_outcomes == 1
 
 
+def test_a_worker_may_begin_as_it_wakes_what_it_was_about_to_begin(run: Run) -> None:
+    """One job for each lane: nobody can close the instant between a look and a handler's first line."""
+    job = run.job("a").runs(OTHER).succeeds(OTHER)
+    run.fault(WORKER, Kind.STOP_CONT, lasts=8_000, wakes=True)
+    job.runs(WORKER)
+    accepted(run)
+
+
 def test_an_attempt_charged_after_its_process_died_is_counted(run: Run) -> None:
     job = run.job("a").starts(WORKER)
     run.fault(WORKER)

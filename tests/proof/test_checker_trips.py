@@ -155,6 +155,20 @@ def started_by_a_zombie_before_its_owner_told(run: Run) -> None:
     job.starts(OTHER).starts(WORKER).ends(OTHER).succeeds(OTHER)
 
 
+def two_started_by_a_zombie_as_it_wakes(run: Run) -> None:
+    jobs = [run.job(name).runs(OTHER).succeeds(OTHER) for name in ("a", "b")]
+    run.fault(WORKER, Kind.STOP_CONT, wakes=True)
+    for job in jobs:
+        job.runs(WORKER)
+
+
+def started_by_a_zombie_that_has_been_awake(run: Run) -> None:
+    job = run.job("a").runs(OTHER).succeeds(OTHER)
+    run.fault(WORKER, Kind.STOP_CONT, wakes=True)
+    run.wait(50)
+    job.runs(WORKER)
+
+
 def both_copies_of_a_release(run: Run) -> None:
     job = run.job("a", delay=100).released()
     double = job.copied(LANE)
@@ -346,6 +360,7 @@ STORIES: dict[str, tuple[Story, ...]] = {
         again_before_the_fault,
         started_after_the_fault_was_over, started_by_a_zombie,
         started_by_a_zombie_before_its_owner_told, both_copies_of_a_release,
+        two_started_by_a_zombie_as_it_wakes, started_by_a_zombie_that_has_been_awake,
         a_retry_that_moved_while_letters_were_refused,
         a_letter_again_in_the_worker_that_was_refused,
     ),

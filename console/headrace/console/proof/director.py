@@ -228,6 +228,7 @@ def _record(number: int, fault: Fault, began: int) -> FaultRecord:
         in_flight=seen.in_flight,
         committed=seen.committed,
         snapshot_ns=seen.snapshot_ns,
+        woken_ns=seen.woken_ns,
         note=seen.note,
         first_job_after_ms=seen.takeover.first_ms,
         last_partition_after_ms=seen.takeover.last_ms,

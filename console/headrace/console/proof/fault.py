@@ -31,6 +31,7 @@ class Seen:
     in_flight: int = 0
     committed: Mapping[Place, Committed] = field(default_factory=dict)
     snapshot_ns: int = 0
+    woken_ns: int = 0
     ended_ns: int = 0
     note: str = ""
     takeover: Takeover = field(default_factory=Takeover)

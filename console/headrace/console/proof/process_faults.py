@@ -96,7 +96,7 @@ class StopCont(Fault):
             self.measure(self._places, self._since, self._victim)
             self.scene.wait(sleep - (time.time_ns() - self._since) / 1e9)
         finally:
-            woken = time.time_ns()
+            woken = self.seen.woken_ns = time.time_ns()
             self._victim.signal(signal.SIGCONT, group=True)
         slept = (woken - self._since) / 1e9
         self.seen.note = f"slept {slept:.1f} s{' with its children' if self._group else ''}"

@@ -150,6 +150,7 @@ class Fault:
             None when none did.
         last_partition_after_ms: The same to the moment when each of them that had a job waiting
             had begun one.
+        woken_ns: Wall clock right before a worker that was stopped was told to go on; 0 for others.
     """
 
     number: int
@@ -163,6 +164,7 @@ class Fault:
     note: str = ""
     first_job_after_ms: int | None = None
     last_partition_after_ms: int | None = None
+    woken_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ from headrace.console.proof.records import Fault, Kind, Place
 
 _ANY_ORDER: Final = 1_000
 """Milliseconds between two outcomes within which the broker's answers may come in any order."""
+_INSTANT: Final = 20 * MS
+"""For so long after it was woken a worker may begin what it had begun to begin, in ns."""
 _REFUSED_BEFORE: Final = 1_000 * MS
 """Nanoseconds before a refusal began in which an outcome may have been on its way."""
 
@@ -77,7 +79,11 @@ def reexecutions(joined: Joined) -> Reexecutions:
     count = 0
     for job, before, again in _repeated(joined):
         count += 1
-        fault = faults.explaining(before, again) or faults.barring(job, before, again)
+        fault = (
+            faults.explaining(before, again)
+            or faults.barring(job, before, again)
+            or faults.freezing(again)
+        )
         if fault is None:
             unexplained.append(_example(job, before, again, faults))
         else:
@@ -103,6 +109,8 @@ class _Faults:
     """By worker and partition: when it stored the outcome of each offset, in ms."""
     refusals: Sequence[Fault] = ()
     """When dead letters were refused."""
+    _frozen: set[tuple[int, str]] = field(default_factory=set)
+    """Faults and lanes of which one start was in the instant of a freeze."""
     _covers: dict[tuple[int, Place], Cover] = field(default_factory=dict)
     _latest: dict[tuple[int, int, Place], int] = field(default_factory=dict)
 
@@ -137,6 +145,20 @@ class _Faults:
         if not is_letter or before.execution.worker == again.execution.worker:
             return None
         return self._refusal_at(before.execution.end)
+
+    def freezing(self, again: Ran) -> Fault | None:
+        """Give the freeze that came between a worker's last look and this start, if one did.
+
+        Nobody can close that instant (`docs/guarantees.md`), and a lane's thread is in it with one job.
+        """
+        execution, record = again.execution, again.record
+        for fault in self.by_worker.get(execution.worker, ()):
+            if record is None or not 0 <= execution.start - fault.woken_ns <= _INSTANT:
+                continue
+            if (fault.number, record.topic) not in self._frozen:
+                self._frozen.add((fault.number, record.topic))
+                return fault
+        return None
 
     def between(self, before: Ran, again: Ran) -> list[Fault]:
         """Give the faults that hit the worker in time to explain a re-execution."""
