@@ -56,6 +56,8 @@ class Stream:
         self._next_look = 0.0
         self._assigned: dict[Place, int] = {}
         self._begins: dict[Place, int] = {}
+        self._unwritten: dict[Place, int] = {}
+        """Where partitions begin that were never read: what is deleted of them later is missed."""
         self._consumer: Consumer = make_reader(
             kafka, **{"queued.max.messages.kbytes": 16_384, "fetch.queue.backoff.ms": 10}
         )
@@ -85,7 +87,8 @@ class Stream:
             TopicError: Kafka refused.
         """
         self._look_for_more()
-        batch = Batch()
+        batch = Batch(positions=self._unwritten)
+        self._unwritten = {}
         while batch.rows < most:
             messages = self._consumer.consume(_AT_ONCE, _POLL)
             for message in messages:
@@ -143,6 +146,8 @@ class Stream:
         for place, span in snapshot.spans.items():
             at = positions.get(place)
             self._assigned[place] = _begin(place, at, span.start, span.end)
+            if at is None:
+                self._unwritten[place] = span.start
         self._begins = dict(self._assigned)
         self._start(self._assigned.items())
         self._next_look = time.monotonic() + _LOOK
@@ -164,6 +169,7 @@ class Stream:
         added = {place: span.start for place, span in spans.items() if place not in self._assigned}
         if added:
             self._assigned |= added
+            self._unwritten |= added
             self._start(added.items())
 
 
