@@ -14,7 +14,7 @@ def settled(assignment: Assignment, offset: int, size: int = 10) -> Settled:
 
 
 def test_a_refused_one_that_cannot_be_tried_lets_the_fresh_ones_have_their_turn() -> None:
-    backlog = Backlog()
+    backlog = Backlog(200)
     backlog.add(settled(ONE, 1))
     backlog.failed(backlog.take(0.0, ()), 0.0)
     backlog.add(settled(TWO, 2))
@@ -26,8 +26,23 @@ def test_a_refused_one_that_cannot_be_tried_lets_the_fresh_ones_have_their_turn(
     assert [each.offset for each in backlog.take(1.0, ())] == [2]
 
 
+def test_a_transaction_takes_so_many_and_after_a_failure_one_first() -> None:
+    backlog = Backlog(4)
+    for offset in range(12):
+        backlog.add(settled(ONE, offset))
+    taken = backlog.take(0.0, ())
+    assert len(taken) == 4
+    backlog.failed(taken, 0.0)
+
+    sizes = []
+    for _ in range(4):
+        sizes.append(len(backlog.take(9.0, ())))
+        backlog.went_through()
+    assert sizes == [1, 2, 4, 4]
+
+
 def test_its_bytes_are_those_of_what_waits() -> None:
-    backlog = Backlog()
+    backlog = Backlog(200)
     for offset, owner in enumerate((ONE, TWO, ONE)):
         backlog.add(settled(owner, offset, 1_000_000))
     assert backlog.bytes > 3_000_000

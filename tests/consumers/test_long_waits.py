@@ -76,7 +76,7 @@ class World:
     def submit(self, due: int) -> None:
         """By a producer whose clock is right."""
         job = JobHeaders("j1", "work", "/headrace/shop", self.true, LANE, due=due)
-        tier = tier_for(timedelta(milliseconds=max(0, due - self.true)))
+        tier = tier_for(max(0, due - self.true))
         self._append(TOPOLOGY.tier(tier), job.encode())
 
     def run(self, looks: Callable[[int], int] = lambda until: until, most: int = 1_000) -> None:
@@ -150,6 +150,12 @@ def test_the_last_tier_is_soon_well_before_the_time_also_for_delays_of_a_tiers_l
     due = BEGIN + delay // timedelta(milliseconds=1)
     assert world.released == (due, due)
     assert not reached or reached[0] <= max(BEGIN, due - arrival)
+
+
+@given(remaining=st.integers(60_001, 90 * DAY))
+def test_a_tier_is_left_a_quarter_of_its_wait_before_the_time(remaining: int) -> None:
+    left = remaining - tier_for(remaining).wait // timedelta(milliseconds=1)
+    assert left >= (remaining - left) / 4
 
 
 @given(delay=st.integers(0, 400 * DAY))

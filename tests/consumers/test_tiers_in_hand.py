@@ -13,6 +13,7 @@ SOON_TOPIC = "shop.delay.soon"
 MEMORY = 1_000_000
 FIVE, TWENTY, *_ = TIMED_TIERS
 NOW = 1_000_000
+LATER = NOW + 4_000
 
 
 def topic(tier: Tier) -> str:
@@ -38,7 +39,7 @@ class Held:
         return self.offset
 
     def enough(self, tier: Tier, leaving: int = 0, *, paused: bool = False) -> bool:
-        return self.tiers.has_enough((topic(tier), 0), leaving, paused=paused)
+        return self.tiers.has_enough((topic(tier), 0), NOW, leaving, paused=paused)
 
 
 def offsets(records: list[DelayedRecord]) -> list[int]:
@@ -66,6 +67,16 @@ def test_a_timed_tier_is_left_in_the_order_of_appending_when_its_time_is_over() 
     assert offsets(held.tiers.take_waited(NOW + 5_000, 10)) == [first]
     assert offsets(held.tiers.take_waited(NOW + 5_001, 10)) == [second]
     assert held.tiers.next_move() is None
+
+
+def test_of_all_timed_tiers_together_no_more_is_taken_than_wanted_and_the_oldest_first() -> None:
+    held = Held()
+    young = [held.hold(TWENTY, NOW + 90_000, NOW - 1) for _ in range(3)]
+    old = [held.hold(FIVE, NOW + 90_000, NOW - 5) for _ in range(3)]
+    assert offsets(held.tiers.take_waited(NOW, 4)) == [*old, young[0]]
+    assert held.tiers.take_waited(NOW, 0) == []
+    assert held.tiers.take_waited(NOW, -1) == []
+    assert offsets(held.tiers.take_waited(NOW, 9)) == young[1:]
 
 
 def test_what_is_taken_out_costs_nothing_any_more() -> None:
@@ -144,24 +155,35 @@ def test_soon_is_not_read_further_while_the_heap_and_what_leaves_fill_the_memory
 
 def test_a_partition_of_a_timed_tier_is_read_no_further_than_its_head_needs() -> None:
     held = Held()
-    for _ in range(499):
-        held.hold(FIVE, NOW)
+    for _ in range(200):
+        held.hold(FIVE, LATER)
+    for _ in range(299):
+        held.hold(FIVE, LATER + 1)
     assert not held.enough(FIVE)
-    held.hold(FIVE, NOW)
+    held.hold(FIVE, LATER + 1)
     assert held.enough(FIVE)
     assert not held.enough(TWENTY), "each partition has a head of its own"
-    held.tiers.take_waited(NOW, 200)
+    held.tiers.take_waited(LATER, 200)
     assert held.enough(FIVE, paused=True)
-    held.tiers.take_waited(NOW, 51)
+    held.tiers.take_waited(LATER + 1, 51)
     assert not held.enough(FIVE, paused=True)
+
+
+def test_a_partition_whose_records_move_on_is_read_further_so_that_they_need_not_wait() -> None:
+    held = Held()
+    for _ in range(1_999):
+        held.hold(FIVE, NOW + 900)
+    assert not held.enough(FIVE)
+    held.hold(FIVE, NOW + 900)
+    assert held.enough(FIVE)
 
 
 def test_large_records_fill_a_head_by_their_bytes() -> None:
     held = Held()
-    held.hold(FIVE, NOW, size=900_000)
+    held.hold(FIVE, LATER, size=900_000)
     assert not held.enough(FIVE)
     assert held.enough(FIVE, paused=True)
-    held.hold(FIVE, NOW, size=200_000)
+    held.hold(FIVE, LATER, size=200_000)
     assert held.enough(FIVE)
 
 

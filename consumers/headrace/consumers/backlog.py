@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from headrace.consumers.owned import Place
 from headrace.consumers.settled import Settled
 
-MAX_BATCH = 200
-"""Records in one transaction."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries of what was refused."""
 
@@ -29,13 +27,14 @@ def _size(settled: Settled) -> int:
 
 @dataclass(slots=True)
 class _Line:
+    at_once: int
+    limit: int
     waiting: deque[Settled] = field(default_factory=deque)
-    limit: int = MAX_BATCH
     pause: float = 0.0
     next_try: float = 0.0
 
     def went_through(self) -> None:
-        self.limit = min(MAX_BATCH, self.limit * 2)
+        self.limit = min(self.at_once, self.limit * 2)
         self.pause = self.next_try = 0.0
 
     def postpone(self, now: float) -> None:
@@ -62,11 +61,15 @@ class _Line:
 
 
 class Backlog:
-    """The hand-overs of one lane that have not gone through. Owned by the lane's thread."""
+    """The hand-overs of one lane that have not gone through. Owned by the lane's thread.
 
-    def __init__(self) -> None:
-        self._fresh = _Line()
-        self._refused = _Line()
+    Args:
+        at_once: Records in one transaction.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._fresh = _Line(at_once, at_once)
+        self._refused = _Line(at_once, at_once)
         self._taken_from = self._fresh
         self.bytes = 0
         """Of memory, roughly, that what waits here costs."""

@@ -21,7 +21,7 @@ def spill_tier(record: DelayedRecord, now: int) -> Tier:
 
     It must not be due before the wait of `SPILL_TIER` is over.
     """
-    longest = min(_left(record, now) - ARRIVAL, SOON_HORIZON / 2)
+    longest = min(timedelta(milliseconds=_left(record, now)) - ARRIVAL, SOON_HORIZON / 2)
     return next((tier for tier in reversed(TIMED_TIERS) if tier.wait <= longest), SPILL_TIER)
 
 
@@ -34,5 +34,5 @@ def hop(record: DelayedRecord, tier: Tier, topology: Topology, now: int) -> Sett
     return Settled(record.assignment, record.offset, None, handover)
 
 
-def _left(record: DelayedRecord, now: int) -> timedelta:
-    return timedelta(milliseconds=max(0, record.due - now))
+def _left(record: DelayedRecord, now: int) -> int:
+    return max(0, record.due - now)

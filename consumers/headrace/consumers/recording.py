@@ -30,6 +30,8 @@ from headrace.consumers.transition_log import TransitionLog, keyed
 from headrace.pipeline.tracing import NO_TRACES, Traces
 
 _LOG = structlog.get_logger("headrace.recording")
+_AT_ONCE = 200
+"""Hand-overs in one transaction, unless said otherwise."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between questions how a transaction has ended."""
 
@@ -45,6 +47,7 @@ class Recorder:
         figures: Where it is counted.
         source: What is recorded here, for messages: a lane's topic, or the delay tiers.
         traces: Told of hand-overs.
+        at_once: Hand-overs in one transaction.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class Recorder:
         figures: MemberFigures,
         source: str,
         traces: Traces = NO_TRACES,
+        *,
+        at_once: int = _AT_ONCE,
     ) -> None:
         self._source = source
         self._traces = traces
@@ -64,7 +69,7 @@ class Recorder:
         self.transitions = transitions
         self._events = events
         self._figures = figures
-        self._backlog = Backlog()
+        self._backlog = Backlog(at_once)
         self._next_question = 0.0
         self._pause = 0.0
         self._unresolved: Pending = []
@@ -103,6 +108,11 @@ class Recorder:
         """Whether nothing waits to be recorded."""
         transitions = self.transitions is None or self.transitions.idle
         return transitions and not (self._backlog or self._unresolved or self.commits.outstanding)
+
+    @property
+    def waiting(self) -> int:
+        """Records that wait to be handed over; not those that were refused alone."""
+        return len(self._backlog) - self._backlog.refused
 
     @property
     def waiting_bytes(self) -> int:

@@ -61,7 +61,13 @@ _LOG = structlog.get_logger("headrace.scheduler")
 _POLL = 1_000
 """Records taken in one poll."""
 _BATCH = 1_000
-"""Records released in one turn, and hopped of each partition."""
+"""Records released in one turn."""
+_HOPS = 500
+"""Records that hop in one transaction. More would move more in a second, and what falls due
+meanwhile would wait for longer."""
+_HOPS_WAITING = 2 * _HOPS
+"""Hops that wait for their transaction, at most: what could not hop yet stays in its tier, and
+memory is for what is due soon."""
 _SOON_ANSWERED = 0.002
 """Seconds that a poll waits at most while answers of the broker are expected."""
 _STOP_BUDGET = 10.0
@@ -116,6 +122,7 @@ class Scheduler:
             self.figures,
             "the delay tiers",
             traces,
+            at_once=_HOPS,
         )
         self._releases = Releases(
             producer, self._recorder, topology, self.name, self.figures, traces
@@ -220,7 +227,7 @@ class Scheduler:
         self._releases.release(self._dropping.pass_on(due, now))
         self._hop_what_has_waited(now)
         self._spill_if_short(now)
-        self._pause_and_resume(member)
+        self._pause_and_resume(member, now)
         self._take_in(member, member.poll(self._wait(), _POLL))
         self._schedules.follow(self.partitions.owned.get((self._topology.tier(SOON), 0)))
         if (self._topology.tier(SOON), 0) in self.partitions.owned:
@@ -228,7 +235,7 @@ class Scheduler:
         self.figures.held, self.figures.held_bytes = len(self._in_hand), self._in_hand.bytes
 
     def _hop_what_has_waited(self, now: int) -> None:
-        waited = self._in_hand.take_waited(now, _BATCH)
+        waited = self._in_hand.take_waited(now, _HOPS_WAITING - self._recorder.waiting)
         for record in self._dropping.pass_on(waited, now):
             self._recorder.add(hops.hop(record, hops.next_tier(record, now), self._topology, now))
             self.figures.hopped[record.tier.name] += 1
@@ -243,11 +250,11 @@ class Scheduler:
             self._recorder.add(hops.hop(record, hops.spill_tier(record, now), self._topology, now))
             self.figures.spilled += 1
 
-    def _pause_and_resume(self, member: Member) -> None:
+    def _pause_and_resume(self, member: Member, now: int) -> None:
         """A partition with enough in hand is not read further; a full ledger takes nothing."""
         leaving = self._releases.bytes + self._recorder.waiting_bytes
         for place, owned in self.partitions.owned.items():
-            enough = self._in_hand.has_enough(place, leaving, paused=owned.paused)
+            enough = self._in_hand.has_enough(place, now, leaving, paused=owned.paused)
             wanted = enough or owned.ledger.full
             if wanted and not owned.paused:
                 member.pause([owned])

@@ -30,7 +30,8 @@ class SchedulerClients:
         Each member gets its part of every tier. The assignor that is used else counts partitions
         alone, and may leave all those of `soon`, which have most of the work, to one member.
         """
-        extra: dict[str, Any] = {}
+        # A partition that is read again waits for the answer to what was asked without it.
+        extra: dict[str, Any] = {"fetch.wait.max.ms": 100}
         if self.kafka.group_protocol is Protocol.CONSUMER:
             extra["group.remote.assignor"] = "range"
         return make_consumer(

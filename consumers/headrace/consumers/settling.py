@@ -3,8 +3,6 @@
 What is decided stands in `execution` and `retry`; here is only how it is written down.
 """
 
-from datetime import timedelta
-
 from headrace.consumers import dead_letters
 from headrace.consumers.outcomes import (
     Attempted,
@@ -148,7 +146,7 @@ def _come_back(
     record: JobRecord, decision: ComeBack, rules: Rules, now: int
 ) -> tuple[Transition, HandOver]:
     transition, following = _coming_back(record, decision, rules, now)
-    tier = tier_for(timedelta(milliseconds=max(0, decision.due - now)))
+    tier = tier_for(max(0, decision.due - now))
     handover = HandOver(
         "retry" if decision.counted else "wait",
         rules.topology.tier(tier),
@@ -197,7 +195,7 @@ def _send_round(
     raw: RawRecord, job: JobHeaders, decision: ComeBack, rules: Rules, now: int
 ) -> tuple[Transition, HandOver]:
     following = job.next_step(due=decision.due, past=_past_of(job, decision, now))
-    tier = tier_for(timedelta(milliseconds=decision.due - now))
+    tier = tier_for(decision.due - now)
     handover = HandOver("wait", rules.topology.tier(tier), raw.key, raw.payload, following.encode())
     transition = transition_of(job, raw, JobState.RETRYING, rules, now, decision.error)
     return transition._replace(due=decision.due, step=following.step), handover

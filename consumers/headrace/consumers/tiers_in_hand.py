@@ -64,8 +64,12 @@ class TiersInHand:
         return self._heap.take_due(now, most)
 
     def take_waited(self, now: int, most: int) -> list[DelayedRecord]:
-        """Take those whose tier's time is over, up to `most` of each partition: they move on."""
-        return [record for hand in self._hands.values() for record in hand.take_over(now, most)]
+        """Take up to `most` whose tier's time is over: they move on. Those first that wait longest."""
+        taken: list[DelayedRecord] = []
+        over = [hand for hand in self._hands.values() if (hand.next_move() or now + 1) <= now]
+        for hand in sorted(over, key=lambda each: each.records[0].moves):
+            taken += hand.take_over(now, most - len(taken))
+        return taken
 
     def drop(self, wanted: Callable[[DelayedRecord], bool]) -> list[DelayedRecord]:
         """Take out what is not to be waited for any more; `wanted` is asked once for each."""
@@ -85,11 +89,12 @@ class TiersInHand:
         not_before = now + to_milliseconds(SPILL_TIER.wait + ARRIVAL)
         return self._heap.take_last(_SPILL_SHARE, not_before)
 
-    def has_enough(self, place: Place, leaving: int, *, paused: bool) -> bool:
+    def has_enough(self, place: Place, now: int, leaving: int, *, paused: bool) -> bool:
         """Whether a partition need not be read further.
 
         Args:
             place: The partition.
+            now: Epoch milliseconds.
             leaving: Bytes that were taken out and whose next place has not acknowledged them.
             paused: Whether it is paused now: then it takes more room to say no.
         """
@@ -97,4 +102,4 @@ class TiersInHand:
         if place[0] == self._soon:
             return leaving + self._heap.bytes > bound
         hand = self._hands.get(place)
-        return leaving > bound or (hand is not None and hand.is_enough(paused=paused))
+        return leaving > bound or (hand is not None and hand.is_enough(now, paused=paused))

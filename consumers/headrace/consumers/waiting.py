@@ -19,6 +19,12 @@ _ENOUGH = 500
 """Records of one partition of a timed tier in memory, before the partition is paused."""
 _ENOUGH_BYTES = 1_048_576
 """The same in bytes."""
+_MOVING = 4
+"""Times as much is in memory of a partition whose records are moving on: the reading must not stand
+still meanwhile, and a partition that is read again waits for the answer to what was asked without
+it."""
+_SHORTLY = 1_000
+"""Milliseconds before its first record moves on that a partition counts as moving."""
 
 
 @dataclass(slots=True, eq=False)
@@ -124,11 +130,14 @@ class InHand:
         """When the first one leaves its tier; None when nothing is held."""
         return self.records[0].moves if self.records else None
 
-    def is_enough(self, *, paused: bool) -> bool:
+    def is_enough(self, now: int, *, paused: bool) -> bool:
         """Whether its partition need not be read further; one that is paused, not yet again."""
-        if len(self.records) >= (_ENOUGH // 2 if paused else _ENOUGH):
+        if not self.records:
+            return False
+        times = _MOVING if self.records[0].moves <= now + _SHORTLY else 1
+        if len(self.records) >= times * (_ENOUGH // 2 if paused else _ENOUGH):
             return True
-        return self.bytes > _ENOUGH_BYTES * (RESUME_SHARE if paused else 1.0)
+        return self.bytes > times * _ENOUGH_BYTES * (RESUME_SHARE if paused else 1.0)
 
     def drop(self, wanted: Callable[[DelayedRecord], bool]) -> list[DelayedRecord]:
         """Take out what is not to be waited for any more."""

@@ -40,17 +40,27 @@ ARRIVAL: Final = timedelta(seconds=2)
 """A record's wait in a timed tier is over so long before it is due, at least: it is moved and read
 once more by then. Delays of exactly a tier's wait are common, and would be late by that."""
 LONGEST_WAIT: Final = TIMED_TIERS[-1].wait
+_ENTERED: Final = tuple(
+    ((tier.wait + max(ARRIVAL, tier.wait / 4)) // timedelta(milliseconds=1), tier)
+    for tier in reversed(TIMED_TIERS)
+)
+"""Each timed tier, and milliseconds that a record must have left to enter it: a quarter of its wait
+more than that. What came in a burst wants to leave in one too, and nothing of it is due before that
+has been moved."""
+_SOON_MS: Final = SOON_HORIZON // timedelta(milliseconds=1)
 
 
-def tier_for(remaining: timedelta) -> Tier:
+def tier_for(remaining: int) -> Tier:
     """Choose the tier that a record enters.
 
-    It is `soon` for what is due within the horizon, else the largest whose wait is over in time.
+    It is `soon` for what is due within the horizon, else the largest whose wait is over well before.
+
+    Args:
+        remaining: Milliseconds until it is due.
     """
-    if remaining <= SOON_HORIZON:
+    if remaining <= _SOON_MS:
         return SOON
-    longest = remaining - ARRIVAL
-    return next(tier for tier in reversed(TIMED_TIERS) if tier.wait <= longest)
+    return next(tier for least, tier in _ENTERED if least <= remaining)
 
 
 @dataclass(frozen=True)

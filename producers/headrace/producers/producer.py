@@ -408,7 +408,7 @@ class Producer:
     def _topic(self, lane: Lane, due: int | None, now: int) -> str:
         if due is None:
             return lane.topic
-        return self.pipeline.topology.tier(tier_for(timedelta(milliseconds=due - now)))
+        return self.pipeline.topology.tier(tier_for(due - now))
 
     def _check_size(
         self, job: Job[Any], lane: Lane, payload: bytes, key: bytes, record_headers: Headers

@@ -136,7 +136,7 @@ class World:
         line = key.encode() or job_id.encode()
         job = Submitted(job_id, job_type, plan, self.lane, line, due)
         self.jobs[job_id] = job
-        topic = pipeline.topology.tier(tier_for(delay)) if delay else self.lane.topic
+        topic = pipeline.topology.tier(tier_for(due - now)) if delay else self.lane.topic
         self.broker.write(topic, line, PAYLOAD, job.headers(now).encode())
 
     # -- what operators and brokers do -----------------------------------------------------------
