@@ -21,7 +21,7 @@ def spill_tier(record: DelayedRecord, now: int) -> Tier:
 
     It must not be due before the wait of `SPILL_TIER` is over.
     """
-    longest = min(timedelta(milliseconds=_left(record, now)) - ARRIVAL, SOON_HORIZON / 2)
+    longest = min(timedelta(milliseconds=_left(record, now)) - ARRIVAL, SOON_HORIZON)
     return next((tier for tier in reversed(TIMED_TIERS) if tier.wait <= longest), SPILL_TIER)
 
 

@@ -6,8 +6,8 @@ The thread's turn:
     is due → hop what has waited its tier's time → spill when memory is short → poll until the next
     is due
 
-A record enters the largest tier that is not longer than its remaining wait, and hops on when that
-tier's time is over, until it is due within a minute and lies in `soon`, whose records are held in
+A record enters the largest tier that is over well before it is due, and hops on when that tier's
+time is over, until it is due within half a minute and lies in `soon`, whose records are held in
 memory. A hop is a transaction; a release is a plain acknowledged write to the lane, then the
 commit. A scheduler that dies between the two releases a record again, which the lane recognises.
 Never early: a record is released when this process's clock has reached its due time, not before.

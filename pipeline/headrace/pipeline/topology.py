@@ -22,8 +22,9 @@ class Tier:
         return self.name == "soon"
 
 
-SOON_HORIZON: Final = timedelta(seconds=60)
-"""What is due within this goes to `soon` and waits in the scheduler's heap."""
+SOON_HORIZON: Final = timedelta(seconds=30)
+"""What is due within this goes to `soon` and waits in the scheduler's heap: so much is read again by
+the next owner, before it knows what is due."""
 SOON: Final = Tier("soon", SOON_HORIZON)
 TIMED_TIERS: Final = (
     Tier("5s", timedelta(seconds=5)),
@@ -41,10 +42,10 @@ ARRIVAL: Final = timedelta(seconds=2)
 once more by then. Delays of exactly a tier's wait are common, and would be late by that."""
 LONGEST_WAIT: Final = TIMED_TIERS[-1].wait
 _ENTERED: Final = tuple(
-    ((tier.wait + max(ARRIVAL, tier.wait / 4)) // timedelta(milliseconds=1), tier)
+    ((tier.wait + max(ARRIVAL, tier.wait / 3)) // timedelta(milliseconds=1), tier)
     for tier in reversed(TIMED_TIERS)
 )
-"""Each timed tier, and milliseconds that a record must have left to enter it: a quarter of its wait
+"""Each timed tier, and milliseconds that a record must have left to enter it: a third of its wait
 more than that. What came in a burst wants to leave in one too, and nothing of it is due before that
 has been moved."""
 _SOON_MS: Final = SOON_HORIZON // timedelta(milliseconds=1)

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from headrace.console.process.garbage import look_seldom
 from headrace.console.process.kafka_watch import KafkaWatch
 from headrace.console.process.life import live
 from headrace.console.process.part import Part
@@ -134,6 +135,7 @@ class RoleProcess:
                 return None
             from headrace.console.process.services import SchedulerService
 
+            look_seldom()
             return self._followed(SchedulerService(self))
 
         self._add(Part("scheduler", make), _STUCK_AFTER)
