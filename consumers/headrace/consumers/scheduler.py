@@ -3,8 +3,8 @@
 The thread's turn:
 
     take the broker's answers → record (hop, finish, commit) → drop what was cancelled → release what
-    is due → hop what has waited its tier's time → spill when memory is short → poll until the next
-    is due
+    is due → hop what has waited its tier's time, unless much of `soon` is still to be read → spill
+    when memory is short → poll until the next is due
 
 A record enters the largest tier that is over well before it is due, and hops on when that tier's
 time is over, until it is due within half a minute and lies in `soon`, whose records are held in
@@ -58,8 +58,6 @@ from headrace.pipeline.topology import SOON, TIERS
 from headrace.pipeline.tracing import traces_of
 
 _LOG = structlog.get_logger("headrace.scheduler")
-_POLL = 1_000
-"""Records taken in one poll."""
 _BATCH = 1_000
 """Records released in one turn."""
 _HOPS = 500
@@ -68,6 +66,13 @@ meanwhile would wait for longer."""
 _HOPS_WAITING = 2 * _HOPS
 """Hops that wait for their transaction, at most: what could not hop yet stays in its tier, and
 memory is for what is due soon."""
+_READING_UP = 2 * _HOPS
+"""Records of `soon` in one poll that are more than hops bring: a new owner is reading what is due
+within half a minute, all of it before it knows what is due now."""
+_READS_UP = 5.0
+"""Seconds after an assignment that reading up may hold up the hops, at most."""
+_POLL = _READING_UP + 500
+"""Records taken in one poll."""
 _SOON_ANSWERED = 0.002
 """Seconds that a poll waits at most while answers of the broker are expected."""
 _STOP_BUDGET = 10.0
@@ -99,6 +104,7 @@ class Scheduler:
         self.stopping = threading.Event()
         self._topology = topology = pipeline.topology
         self._tiers = {topology.tier(tier): tier for tier in TIERS}
+        self._soon = topology.tier(SOON)
         self._lanes = {lane.topic for lane in topology.lanes()}
         self._clients = clients = SchedulerClients(
             topology.scheduler_group, self.options.kafka, self.options.producing
@@ -132,11 +138,13 @@ class Scheduler:
         )
         self.figures.schedules = self._schedules.figures
         memory = self.options.settings.scheduler_memory_bytes
-        self._in_hand = TiersInHand(topology.tier(SOON), memory)
+        self._in_hand = TiersInHand(self._soon, memory)
         self.orders = OrdersReader(self.options.kafka, topology.control, keep_past=True)
         self._dropping = TiersDropping(
             self.orders.orders, self._in_hand, self._recorder, self.name, self.figures
         )
+        self._reading_up = False
+        self._assigned, self._reads_up_until = 0, 0.0
         self._sweeping = Sweeping(self.orders.orders, producer, topology.control)
         self.heart = self._make_heart()
 
@@ -225,12 +233,13 @@ class Scheduler:
         self._dropping.step(now)
         due = self._in_hand.take_due(now, _BATCH)
         self._releases.release(self._dropping.pass_on(due, now))
-        self._hop_what_has_waited(now)
+        if not self._reading_up:
+            self._hop_what_has_waited(now)
         self._spill_if_short(now)
         self._pause_and_resume(member, now)
         self._take_in(member, member.poll(self._wait(), _POLL))
-        self._schedules.follow(self.partitions.owned.get((self._topology.tier(SOON), 0)))
-        if (self._topology.tier(SOON), 0) in self.partitions.owned:
+        self._schedules.follow(self.partitions.owned.get((self._soon, 0)))
+        if (self._soon, 0) in self.partitions.owned:
             self._sweeping.step()
         self.figures.held, self.figures.held_bytes = len(self._in_hand), self._in_hand.bytes
 
@@ -277,14 +286,20 @@ class Scheduler:
         return self._releases.busy or self._recorder.busy
 
     def _take_in(self, member: Member, messages: Iterable[Message]) -> None:
+        of_soon = 0
         for message in messages:
             error = message.error()
             if error is not None:
                 member.take_event(message, error)
                 continue
+            of_soon += message.topic() == self._soon
             owned = self.partitions.owned.get((message.topic() or "", message.partition() or 0))
             if owned is not None and owned.ledger.start(message.offset() or 0):
                 self._hold(message, owned.assignment)
+        if self.figures.assigned != self._assigned:
+            self._assigned = self.figures.assigned
+            self._reads_up_until = time.monotonic() + _READS_UP
+        self._reading_up = of_soon >= _READING_UP and time.monotonic() < self._reads_up_until
 
     def _hold(self, message: Message, assignment: Assignment) -> None:
         tier = self._tiers[assignment.topic]
