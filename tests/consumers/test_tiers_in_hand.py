@@ -105,9 +105,9 @@ def test_partitions_that_were_given_up_are_forgotten_and_others_kept() -> None:
 def test_short_of_memory_it_gives_back_what_is_due_last_and_nothing_that_is_due_shortly() -> None:
     held = Held()
     for number in range(100):
-        held.hold(SOON, NOW + 500 * number, size=8_100)
+        held.hold(SOON, NOW + 500 * number, size=8_700)
     spilled = held.tiers.take_spilled(NOW, ledger_full=False)
-    assert [record.due for record in spilled] == [NOW + 500 * number for number in range(90, 100)]
+    assert [record.due for record in spilled] == [NOW + 500 * number for number in range(96, 100)]
     assert held.tiers.take_spilled(NOW, ledger_full=False) == []
 
 
@@ -121,7 +121,7 @@ def test_what_is_due_within_the_shortest_tier_is_never_given_back() -> None:
 def test_what_comes_after_everything_due_later_was_given_back_can_be_given_back_too() -> None:
     held = Held()
     held.hold(SOON, NOW + 40_000)
-    for expected in ([40_000], [30_009, 30_009]):
+    for expected in ([40_000], [30_009]):
         for number in range(10):
             held.hold(SOON, NOW + 30_000 + number)
         given = held.tiers.take_spilled(NOW, ledger_full=True)
@@ -171,7 +171,7 @@ def test_a_partition_of_a_timed_tier_is_read_no_further_than_its_head_needs() ->
 
 def test_a_partition_whose_records_move_on_is_read_further_so_that_they_need_not_wait() -> None:
     held = Held()
-    for _ in range(1_999):
+    for _ in range(999):
         held.hold(FIVE, NOW + 900)
     assert not held.enough(FIVE)
     held.hold(FIVE, NOW + 900)

@@ -251,6 +251,8 @@ class Scheduler:
 
     def _spill_if_short(self, now: int) -> None:
         """Put what is due last back into a timed tier, instead of stopping the reading."""
+        if self._recorder.waiting >= _HOPS_WAITING:
+            return
         full = any(
             owned.ledger.full and self._tiers[topic].is_soon
             for (topic, _), owned in self.partitions.owned.items()

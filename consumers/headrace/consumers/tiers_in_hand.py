@@ -14,8 +14,10 @@ from headrace.consumers.waiting import RESUME_SHARE, DelayedRecord, DueHeap, InH
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.topology import ARRIVAL
 
-_SPILL_SHARE = 0.1
-"""Share of what is held that is put back into a timed tier when memory is short."""
+_SPILL_SHARE = 0.04
+"""Share of the heap that is put back into a timed tier when memory is short."""
+_HEAP_SHARE = 0.5
+"""Share of the memory that the heap has at least, however many partitions have their heads in hand."""
 
 
 class TiersInHand:
@@ -23,7 +25,7 @@ class TiersInHand:
 
     Args:
         soon: The topic of the tier that waits in the heap.
-        memory: Bytes that the heap may hold, together with what is leaving.
+        memory: Bytes that may be held, together with what is leaving.
     """
 
     def __init__(self, soon: str, memory: int) -> None:
@@ -39,6 +41,11 @@ class TiersInHand:
     def bytes(self) -> int:
         """Of memory, roughly, that everything held costs."""
         return self._heap.bytes + sum(hand.bytes for hand in self._hands.values())
+
+    @property
+    def _for_heap(self) -> float:
+        of_hands = sum(hand.bytes for hand in self._hands.values())
+        return max(self._memory * _HEAP_SHARE, self._memory - of_hands)
 
     def take_in(self, record: DelayedRecord) -> None:
         """Hold a record."""
@@ -84,7 +91,7 @@ class TiersInHand:
             ledger_full: Whether a partition of `soon` takes nothing more, however small the heap:
                 what is due last holds up its commits.
         """
-        if self._heap.bytes <= self._memory * (1 - _SPILL_SHARE) and not ledger_full:
+        if self._heap.bytes <= self._for_heap * (1 - _SPILL_SHARE) and not ledger_full:
             return []
         not_before = now + to_milliseconds(SPILL_TIER.wait + ARRIVAL)
         return self._heap.take_last(_SPILL_SHARE, not_before)
@@ -98,8 +105,10 @@ class TiersInHand:
             leaving: Bytes that were taken out and whose next place has not acknowledged them.
             paused: Whether it is paused now: then it takes more room to say no.
         """
-        bound = self._memory * (RESUME_SHARE if paused else 1.0)
+        share = RESUME_SHARE if paused else 1.0
         if place[0] == self._soon:
-            return leaving + self._heap.bytes > bound
+            return leaving + self._heap.bytes > self._for_heap * share
         hand = self._hands.get(place)
-        return leaving > bound or (hand is not None and hand.is_enough(now, paused=paused))
+        return leaving > self._memory * share or (
+            hand is not None and hand.is_enough(now, paused=paused)
+        )

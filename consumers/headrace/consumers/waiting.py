@@ -1,6 +1,7 @@
 """The two orders in which records wait in memory: by due time, and as a timed tier has them."""
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ _ENOUGH = 500
 """Records of one partition of a timed tier in memory, before the partition is paused."""
 _ENOUGH_BYTES = 1_048_576
 """The same in bytes."""
-_MOVING = 4
+_MOVING = 2
 """Times as much is in memory of a partition whose records are moving on: the reading must not stand
 still meanwhile, and a partition that is read again waits for the answer to what was asked without
 it."""
@@ -84,11 +85,11 @@ class DueHeap:
         return taken
 
     def take_last(self, share: float, not_before: int) -> list[DelayedRecord]:
-        """Take the records due last: up to a share of all, none that is due before a time."""
+        """Take the records due last: up to a share of all, rounded up, none due before a time."""
         if self._last < not_before:
             return []
         self._heap.sort()  # a sorted list is a heap
-        keep = len(self._heap) - int(len(self._heap) * share)
+        keep = len(self._heap) - math.ceil(len(self._heap) * share)
         while keep < len(self._heap) and self._heap[keep][0] < not_before:
             keep += 1
         taken = [record for _, _, record in self._heap[keep:]]
