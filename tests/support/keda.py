@@ -68,7 +68,7 @@ class Keda:
         try:
             jobs = self.jobs(**metadata)
         except grpc.RpcError as error:
-            return error.code(), error.details()  # type: ignore[attr-defined]
+            return error.code(), error.details() or ""
         raise AssertionError(f"it was answered: {jobs}")
 
     @contextmanager
