@@ -18,6 +18,7 @@ from headrace.deploy.profile import profile_of
 from headrace.deploy.rendering import render_kubernetes
 from headrace.pipeline.settings import ScalerSettings, load
 from headrace.processors.scale_in.cluster_api import Kind
+from headrace.processors.scale_in.controller import labels_of
 from headrace.processors.scaler.trigger import read_trigger
 
 SECRETS = {"certificates_secret": "scaler-server", "client_secret": "scaler-client"}
@@ -117,6 +118,24 @@ def test_where_it_steers_scaling_in_it_may_look_at_and_annotate_pods_and_scaled_
     binding = found(of, "RoleBinding")["shop-scaler"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "shop-scaler"}]
     assert not found(of, "ClusterRole")
+
+
+def test_the_controller_finds_worker_pods_and_scaled_objects_by_what_is_rendered() -> None:
+    of = setting(STEERING)
+    workers = labels_of(shop, "worker").items()
+    chosen = [
+        name
+        for name, each in found(of, "Deployment").items()
+        if workers <= each["spec"]["template"]["metadata"]["labels"].items()
+    ]
+    assert sorted(chosen) == sorted(found(of, "ScaledObject"))
+    for each in found(of, "ScaledObject").values():
+        assert labels_of(shop).items() <= each["metadata"]["labels"].items()
+
+
+def test_a_pod_that_takes_longer_to_start_than_is_looked_ahead_is_refused() -> None:
+    with pytest.raises(ProfileError, match=r"`scaler.start_time` = '16m'"):
+        setting({**SECRETS, "start_time": "16m"})
 
 
 def test_keda_alone_reaches_it_and_it_reaches_the_api_server_alone() -> None:

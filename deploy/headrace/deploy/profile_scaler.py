@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from headrace.deploy.profile_types import STRICT, KubernetesName, Positive
 from headrace.pipeline.durations import PositiveDuration
+from headrace.pipeline.settings.scaler import LONGEST_START
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class ScalerProfile:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     certificates_secret: KubernetesName
     client_secret: KubernetesName
-    start_time: PositiveDuration = timedelta(seconds=30)
+    start_time: Annotated[PositiveDuration, Field(le=LONGEST_START)] = timedelta(seconds=30)
     forecast: bool = False
     replicas: Positive = 2
     keda_namespace: KubernetesName = "keda"

@@ -21,7 +21,7 @@ from headrace.processors.repair.replay_definition import (
 )
 from headrace.processors.repair.replay_store import definition_record, progress_record
 from headrace.processors.scale_in.cluster_api import ClusterApi, Kind
-from headrace.processors.scale_in.controller import ScaleIn
+from headrace.processors.scale_in.controller import ScaleIn, labels_of
 from headrace.processors.scale_in.costs import ANNOTATION
 from headrace.processors.scale_in.errors import ClusterError
 from headrace.processors.scale_in.pauses import OURS, PAUSED
@@ -46,11 +46,7 @@ def stage(kafka: str, tmp_path: Path) -> Iterator[Stage]:
 
 
 def labels(stage: Stage, component: str) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/name": "headrace",
-        "app.kubernetes.io/instance": stage.pipeline.name,
-        "app.kubernetes.io/component": component,
-    }
+    return dict(labels_of(stage.pipeline, component))
 
 
 def controller(stage: Stage, cluster: FakeCluster, metrics: Metrics | None = None) -> ScaleIn:

@@ -160,6 +160,7 @@ def test_renewed_certificates_are_used_without_a_restart(world: World, tmp_path:
         ({"scaler_address": "0.0.0.0:6000"}, "HEADRACE_SCALER_PLAINTEXT=true to let whoever"),
         ({"scaler_address": "scaler:6000"}, "HEADRACE_SCALER_ADDRESS=scaler:6000: write an IP"),
         ({"scaler_tls_cert": "tls.crt"}, "set all three, or none"),
+        ({"scaler_kubernetes_url": "http://10.0.0.1"}, "the service account's token is sent there"),
         ({"scaler_start_time": "20m"}, "HEADRACE_SCALER_START_TIME"),
         ({"scaler_stale_after": "1s"}, "set it to more than HEADRACE_SCALER_INTERVAL=2s"),
     ],

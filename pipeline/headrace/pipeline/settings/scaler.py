@@ -13,6 +13,7 @@ from headrace.pipeline.settings.base import Settings
 LONGEST_START: Final = timedelta(minutes=15)
 """No pod should take longer to start: so far ahead the scaler tells what falls due."""
 _IN_CLUSTER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_TOKEN_IS_SAFE: Final = ("https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:")
 
 
 class ScalerSettings(Settings):
@@ -88,6 +89,13 @@ class ScalerSettings(Settings):
             fits = False
         if not fits:
             raise ValueError("write an IP address and a port, such as 0.0.0.0:6000")
+        return value
+
+    @field_validator("scaler_kubernetes_url")
+    @classmethod
+    def _hides_the_token(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(_TOKEN_IS_SAFE):
+            raise ValueError("write https://host:port: the service account's token is sent there")
         return value
 
     @property

@@ -27,6 +27,12 @@ _LOG: Final = structlog.get_logger("headrace.scale_in")
 _FAILURES: Final = (ClusterError, KafkaUnavailableError, TopicError, SettingsError)
 
 
+def labels_of(pipeline: Pipeline, component: str | None = None) -> Mapping[str, str]:
+    """Give the labels by which a pipeline's objects are found, as `headrace deploy render` gives them."""
+    found = {"app.kubernetes.io/name": "headrace", "app.kubernetes.io/instance": pipeline.name}
+    return found if component is None else {**found, "app.kubernetes.io/component": component}
+
+
 class ScaleIn:
     """Works until `stop`. What fails is tried again the next time; jobs do not depend on it.
 
@@ -48,13 +54,11 @@ class ScaleIn:
         metrics: Metrics,
         clock: Callable[[], int] = now_ms,
     ) -> None:
+        self._pipeline = pipeline
         self._api = api
         self._interval = interval.total_seconds()
         self._clock = clock
-        self._objects = {
-            "app.kubernetes.io/name": "headrace",
-            "app.kubernetes.io/instance": pipeline.name,
-        }
+        self._objects = labels_of(pipeline)
         self._workers = WorkerReader(pipeline, kafka)
         self._replays = RunningReplays(kafka, pipeline.topology.letters)
         self._metrics = metrics
@@ -95,8 +99,7 @@ class ScaleIn:
             TopicError: Heartbeats may not be read.
         """
         jobs = costs.in_flight(self._workers.read())
-        labels = {**self._objects, "app.kubernetes.io/component": "worker"}
-        pods = self._api.list(Kind.PODS, labels)
+        pods = self._api.list(Kind.PODS, labels_of(self._pipeline, "worker"))
         for pod, _, after in costs.changes(pods, jobs):
             self._change(Kind.PODS, pod, "cost", {costs.ANNOTATION: str(after)})
 

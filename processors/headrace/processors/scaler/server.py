@@ -58,7 +58,7 @@ class ScalerServer:
         """Where it listens, once it does."""
 
     def run(self) -> int:
-        """Work until `stop`; gives the exit code."""
+        """Work until `stop`; gives the exit code: 1 when looking ended by itself, which is a fault."""
         looking = threading.Thread(target=self._watch.run, name="headrace-scaler-watch")
         looking.start()
         try:
@@ -66,7 +66,7 @@ class ScalerServer:
         finally:
             self._watch.stop()
             looking.join()
-        return 0
+        return 0 if self._stopping.is_set() else 1
 
     def stop(self, *, at_once: bool = False) -> None:
         """End; from any thread. A look at Kafka that goes on is waited for."""
