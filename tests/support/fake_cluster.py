@@ -63,7 +63,7 @@ class FakeCluster:
         ]
         start = int(query.get("continue", ["0"])[0])
         more = str(start + self.page) if start + self.page < len(found) else ""
-        return {"items": found[start : start + self.page], "metadata": {"continue": more}}
+        return {"items": found[start : start + self.page] or None, "metadata": {"continue": more}}
 
     def patched(self, path: str, body: dict[str, Any]) -> int:
         metadata = self.objects[path]["metadata"]
@@ -104,7 +104,7 @@ def fake_cluster() -> Iterator[FakeCluster]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

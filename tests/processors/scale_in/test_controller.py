@@ -20,7 +20,7 @@ from headrace.processors.repair.replay_definition import (
     ReplayProgress,
 )
 from headrace.processors.repair.replay_store import definition_record, progress_record
-from headrace.processors.scale_in.cluster_api import ClusterApi, Kind
+from headrace.processors.scale_in.cluster_api import ClusterApi, Found, Kind
 from headrace.processors.scale_in.controller import ScaleIn, labels_of
 from headrace.processors.scale_in.costs import ANNOTATION
 from headrace.processors.scale_in.errors import ClusterError
@@ -125,8 +125,8 @@ def test_scaling_in_is_paused_while_a_replay_runs_and_released_when_it_ends_or_d
 
 
 @pytest.mark.kafka
-def test_a_refusal_is_told_and_counted_and_the_next_round_tries_again(
-    stage: Stage, cluster: FakeCluster
+def test_a_refusal_or_a_fault_is_told_and_the_next_round_tries_again(
+    stage: Stage, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.refuses = 403
     steering = controller(stage, cluster)
@@ -135,6 +135,10 @@ def test_a_refusal_is_told_and_counted_and_the_next_round_tries_again(
     cluster.refuses = 0
     steering.turn()
     assert steering.trouble == ""
+    monkeypatch.setattr(Found, "of", lambda _: 1 / 0)
+    cluster.add(PODS, HOST, labels(stage, "worker"))
+    steering.turn()
+    assert steering.trouble == "ZeroDivisionError: division by zero"
     steering.stop()
     steering.run()
 

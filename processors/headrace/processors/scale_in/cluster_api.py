@@ -110,7 +110,8 @@ class ClusterApi:
         }
         while True:
             answer = self._ask("GET", f"{self._place(kind)}?{urlencode(asked)}", _METADATA)
-            yield from (Found.of(item["metadata"]) for item in answer["items"])
+            # An empty list of metadata is a null
+            yield from (Found.of(item["metadata"]) for item in answer["items"] or ())
             asked["continue"] = answer.get("metadata", {}).get("continue")
             if not asked["continue"]:
                 return

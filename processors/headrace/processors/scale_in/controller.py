@@ -135,4 +135,7 @@ class ScaleIn:
         except _FAILURES as error:
             self._troubles.warn("scaling in cannot be steered now", reason=str(error))
             return str(error)
+        except Exception as error:  # in no case the end of the scaler, which is in this process
+            _LOG.exception("scaling in cannot be steered")
+            return f"{type(error).__name__}: {error}"
         return ""
