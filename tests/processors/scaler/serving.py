@@ -49,7 +49,9 @@ class World:
         return self.now
 
     def watch(self, **settings: Any) -> BacklogWatch:
-        given = {"scaler_interval": timedelta(milliseconds=20), **settings}
+        """Its clock may be set forward by minutes, between two looks."""
+        often, old = timedelta(milliseconds=20), timedelta(hours=1)
+        given = {"scaler_interval": often, "scaler_stale_after": old, **settings}
         return BacklogWatch(self, load(ScalerSettings, **given), Metrics(role="test"), self.clock)
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -114,8 +115,8 @@ def test_a_lane_without_offsets_or_without_its_topic_is_not_taken_for_an_empty_o
     wait_until("it is seen", lambda: "does not exist: run `headrace topics apply`" in refusal(keda))
 
 
-def test_figures_that_grow_old_while_a_look_hangs_are_no_figures(world: World, keda: Keda) -> None:
-    watch = world.watch()
+def test_figures_that_grow_old_while_a_look_hangs_are_no_figures(world: World) -> None:
+    watch = world.watch(scaler_stale_after=timedelta(seconds=30))
     watch.look()
     assert watch.demand(LANE).waiting == 4
     world.now += 31_000
