@@ -14,6 +14,7 @@ from headrace.processors.scaler.wire import externalscaler_pb2 as wire
 from tests.support.stage import wait_until
 
 DEADLINE = 20.0
+_NOT_NOW = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Keda:
@@ -53,6 +54,15 @@ class Keda:
         (value,) = self._ask("GetMetrics", request, wire.GetMetricsResponse).metricValues
         assert value.metricValue == round(value.metricValueFloat)
         return float(value.metricValueFloat)
+
+    def asks_for(self, jobs: float, **metadata: str) -> bool:
+        """Whether the lane asks for so many jobs' pods; not while nobody knows, on a slow machine."""
+        try:
+            return self.jobs(**metadata) == jobs
+        except grpc.RpcError as error:
+            if error.code() not in _NOT_NOW:
+                raise
+            return False
 
     def health(self) -> str:
         call = self._channel.unary_unary(

@@ -38,7 +38,7 @@ def scaler(stage: Stage, **settings: str) -> Iterator[tuple[Keda, RunningProcess
     environment = {
         "HEADRACE_SCALER_ADDRESS": address,
         "HEADRACE_SCALER_INTERVAL": "200ms",
-        "HEADRACE_SCALER_STALE_AFTER": "20s",
+        "HEADRACE_SCALER_STALE_AFTER": "1m",
         **settings,
     }
     with stage.process("scaler", **environment) as process:
@@ -65,20 +65,21 @@ def test_the_backlog_of_a_lane_is_told_exactly_through_waiting_running_and_falli
     normal, high = trigger(stage), trigger(stage, "default.high")
     with scaler(stage) as (keda, process):
         assert keda.spec(**normal) == (f"{stage.pipeline.name}-default-normal", 10)
-        assert (keda.jobs(**normal), keda.is_active(**normal)) == (0, False)
+        wait_until("none is ready", lambda: keda.asks_for(0, **normal))
+        assert not keda.is_active(**normal)
         gated = [submit_gate(stage, journal, str(number)) for number in range(5)]
-        wait_until("five are ready", lambda: keda.jobs(**normal) == 5)
-        assert keda.jobs(**high) == 0
+        wait_until("five are ready", lambda: keda.asks_for(5, **normal))
+        wait_until("none of the other lane", lambda: keda.asks_for(0, **high))
         submit_gate(stage, journal, "later", delay=timedelta(minutes=4))
-        wait_until("six with it", lambda: keda.jobs(**normal, startTime="300") == 6)
-        assert keda.jobs(**normal) == 5
+        wait_until("six with it", lambda: keda.asks_for(6, **normal, startTime="300"))
+        wait_until("five are ready still", lambda: keda.asks_for(5, **normal))
         with stage.worker(concurrency=2):
             wait_until("two have started", lambda: journal.count("start") == 2)
-            wait_until("three are ready still", lambda: keda.jobs(**normal) == 3)
+            wait_until("three are ready still", lambda: keda.asks_for(3, **normal))
             journal.gate.touch()
             for job_id in gated:
                 stage.await_state(job_id, JobState.SUCCEEDED)
-            wait_until("none is ready", lambda: keda.jobs(**normal) == 0)
+            wait_until("none is ready", lambda: keda.asks_for(0, **normal))
             wait_until("none runs", lambda: not keda.is_active(**normal))
         text = ask(process, "/metrics")[1]
         assert keda.health() == "SERVING"
@@ -120,7 +121,7 @@ def test_while_kafka_is_away_the_scaler_says_so_with_the_reason_and_never_zero(
             scaler(stage, HEADRACE_SCALER_STALE_AFTER="1s") as (keda, process),
             keda.stream(**normal) as told,
         ):
-            wait_until("it is ready", lambda: keda.jobs(**normal) == 1)
+            wait_until("it is ready", lambda: keda.asks_for(1, **normal))
             told.await_words(True)
             broker.kill()
 
