@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from headrace.deploy.access import Role
+from headrace.deploy.kubernetes.external_scaling import external_trigger
 from headrace.deploy.kubernetes.setting import Manifest, Setting, manifest
 from headrace.deploy.profile_kafka import Security
 from headrace.pipeline.queues import Lane
@@ -39,7 +40,11 @@ def scaled_object(setting: Setting, lane: Lane) -> Manifest:
                 "behavior": "currentReplicasIfHigher",
             },
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behaviour()}},
-            "triggers": [_trigger(setting, lane)],
+            "triggers": [
+                external_trigger(setting, lane)
+                if setting.profile.scaler is not None
+                else _trigger(setting, lane)
+            ],
         },
     )
 
