@@ -129,7 +129,7 @@ class Stage:
         if done == 0:
             out = self.run.log.with_suffix(".out")
             said = "\n".join(out.read_text(errors="replace").splitlines()[-15:])
-            raise RuntimeError(f"{self.system.name}: no job ran; its workers said:\n{said}")
+            raise RuntimeError(f"no job ran; its workers said:\n{said or 'nothing'}")
 
 
 def rates(executions: Sequence[Execution], warm: int) -> Figures:

@@ -168,4 +168,5 @@ def _paced_beside(stage: Stage, tree: Tree, count: int) -> Figures:
 def delayed(bench: Bench, system: System) -> Iterator[Case]:
     """Jobs that wait for their time, see `benchmarks.delays`: one scheduler, replaced on the way."""
     jobs = bench.sizes.delayed
-    yield Case(f"{jobs:,} delayed jobs", delays.measure("steady", jobs, rate=jobs / 200))
+    title = f"{jobs:,} delayed jobs, due over {bench.sizes.due:.0f} s"
+    yield Case(title, delays.measure("steady", jobs, rate=jobs / bench.sizes.due))
