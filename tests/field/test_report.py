@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.field import report, steps, tables
 from benchmarks.field.bench import Bench, Case, Sizes, attempt
+from benchmarks.field.catalog import SYSTEMS
 from benchmarks.field.contract import Figures, System
 from benchmarks.field.headrace_system import BARE, HEADRACE
 from benchmarks.field.progress import Progress
@@ -161,3 +162,8 @@ def test_a_drain_is_no_larger_than_what_can_be_filled_in_time(tmp_path: Path) ->
     case = Case("1 x 1", figures, {"processes": 1, "in_flight": 1, "pool": ""})
     results.write("0-sweep", "bare", 1, {"cases": [case.document()]})
     assert bench.full(BARE, 50_000.0) == 7_000
+
+
+def test_a_full_benchmark_takes_about_an_hour() -> None:
+    planned = steps.missing(Results(Path("nowhere")), WORKLOADS, SYSTEMS, lambda each: each.repeats)
+    assert 55 * 60 <= sum(step.workload.seconds for step in planned) <= 70 * 60
