@@ -103,7 +103,7 @@ def summary(results: Results) -> str:
             )
     lines.sort(key=lambda line: -float(line[2].replace(",", "") or 0))
     head = ["system", "submit/s", "drain/s, one process", "p99 ms at 100/s", "lost, ran twice"]
-    return f"{_machine(results)}\n{tables.table(head, lines)}"
+    return f"{_machine(results)}\n{tables.table(head, lines, texts=1)}"
 
 
 def _shown(row: Row | None, name: str) -> str:

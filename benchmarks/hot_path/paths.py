@@ -1,9 +1,11 @@
 """The two hot paths, each in one thread: submitting a job, and draining one that does nothing."""
 
 import asyncio
+import math
 import threading
 from collections import Counter
 from contextlib import closing
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
@@ -57,8 +59,11 @@ def drained(jobs: int) -> Counter[str]:
     producer = _producer(QuickProducer(kept))
     _submit(producer, _WARM + jobs)
     producer.close()
+    # By the clock a process that a busy machine holds up for seconds would stop and ask who owns what.
+    trusted = patch("headrace.consumers.commits.TRUSTED_FOR", math.inf)
     drain = _Drain(kept)
-    with closing(drain.loop):
+    with trusted, closing(drain.loop):
+        drain.take_over()
         drain.until(_WARM)
         return counted(lambda: drain.until(_WARM + jobs))
 
@@ -126,6 +131,13 @@ class _Drain:
         (lane,) = shop.topology.lanes()
         self.consumer = QuickConsumer(lane.topic, self._records, _BATCH, on_commit)
         return self.consumer
+
+    def take_over(self) -> None:
+        """Have the partition assigned; its window grows by turns, not by the clock."""
+        self.lane.turn()
+        turns = count()
+        for owned in self.lane.partitions.owned.values():
+            owned.clock = lambda: next(turns) * 0.1
 
     def until(self, jobs: int) -> None:
         """Take turns until so many jobs have ended, and what they were is recorded."""
