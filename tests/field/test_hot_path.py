@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.hot_path.paths import drained, submitted
 
-SUBMIT, DRAIN = 830, 2_640
+SUBMIT, DRAIN = 805, 2_480
 """Instructions of CPython 3.11 for each job, with some two percent of room."""
 JOBS = 200
 of_this_python = pytest.mark.skipif(

@@ -253,9 +253,9 @@ def _read(
         _shared(source_) if source_ else "",
         parse_time(time.decode()) if time else timestamp,
         _shared(origin) if origin else lane,
-        max(1, _number(get(ATTEMPT), _MAX_COUNT)),
-        _number(get(STEP), _MAX_COUNT),
-        _number(get(GENERATION), _MAX_COUNT),
+        _count(get(ATTEMPT)) or 1,
+        _count(get(STEP)),
+        _count(get(GENERATION)),
         None if tenant is None else tenant.decode(),
         parse_time(expiry.decode()) if expiry else None,
         _number(due, MAX_TIME) if due else None,
@@ -273,6 +273,12 @@ def _read(
 def _shared(value: bytes) -> str:
     """Decode what thousands of records say alike: those that wait in memory share one text."""
     return value.decode()
+
+
+@lru_cache(maxsize=256)
+def _count(text: bytes | None) -> int:
+    """Read one of the small numbers that all records have."""
+    return _number(text, _MAX_COUNT)
 
 
 def _number(text: bytes | None, most: int) -> int:
