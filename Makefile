@@ -70,8 +70,8 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	@touch $@
 
 bench: $(VENV)/.bench  ## An hour: all systems side by side; goes on where it was broken off (BENCH="--only celery --workload 2")
-	$(BIN)/python -m benchmarks.field.run $(BENCH)
-	@test -n "$(BENCH)" || $(MAKE) bench-report
+	@$(BIN)/python -m benchmarks.field.run $(BENCH); failed=$$?; \
+	test -n "$(BENCH)" || $(MAKE) bench-report; exit $$failed
 
 bench-report: $(VENV)/.bench  ## Tables and plots in docs/benchmarks from what make bench measured
 	$(BIN)/python -m benchmarks.field.report

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from headrace.consumers.recent import RecentJobs
 from headrace.consumers.records import header_list
@@ -56,11 +56,18 @@ def percentiles(late: Sequence[int]) -> dict[str, float]:
 
 
 def count(kafka: KafkaSettings, topic: str) -> int:
-    """How many records a topic has, by its watermarks: lanes have no transactions."""
+    """How many records a topic has, by its watermarks: lanes have no transactions.
+
+    0 when the client has not learnt yet who leads a partition: ask again.
+    """
     reader = make_reader(kafka)
     try:
         places = [TopicPartition(topic, number) for number in _partitions(reader, topic)]
         return sum(reader.get_watermark_offsets(place, timeout=10)[1] for place in places)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001 - its public name
+            raise
+        return 0
     finally:
         reader.close()
 

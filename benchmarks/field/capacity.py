@@ -150,7 +150,7 @@ def page(costs: Costs, assumed: Assumptions) -> str:
     ]
     head = ["rate", "worker cores", "client cores", "brokers", "partitions at least"]
     return (
-        f"{_HEAD}\n{tables.table([*head, 'disk', 'dollars a month'], lines)}\n"
+        f"{_HEAD}\n{tables.table([*head, 'disk', 'dollars a month'], lines, texts=1)}\n"
         f"## Measured\n\n{_measured(costs)}\n## Assumed\n\n{_assumed(assumed)}"
     )
 

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from benchmarks.field.results import Results
-from benchmarks.field.summary import Row, Spread, find, rows
+from benchmarks.field.summary import Row, Spread, find, rows, shown
 from benchmarks.field.tables import titles
 from benchmarks.field.workloads.drains import IN_FLIGHT
 
@@ -40,9 +40,10 @@ def draw(results: Results, target: Path) -> None:
 def bars(
     names: dict[str, str], values: Sequence[tuple[str, Spread]], title: str, path: Path
 ) -> None:
-    """Draw one bar for each system, the longest on top, with the spread of its runs."""
-    ordered = sorted(values, key=lambda each: each[1].median)
-    figure = Figure(figsize=(8, 0.6 + 0.32 * len(ordered)), layout="constrained")
+    """Draw one bar for each system, the best on top, with the spread of its runs."""
+    less_is_better = title.endswith("ms")
+    ordered = sorted(values, key=lambda each: each[1].median, reverse=less_is_better)
+    figure = Figure(figsize=(8, 0.8 + 0.28 * len(ordered)), layout="constrained")
     axes = figure.add_subplot()
     medians = [spread.median for _, spread in ordered]
     below = [spread.median - spread.low for _, spread in ordered]
@@ -53,25 +54,46 @@ def bars(
         xerr=[below, above],
         color=[_colour(system) for system, _ in ordered],
     )
-    axes.bar_label(drawn, labels=[f"{median:,.0f}" for median in medians], padding=4)
+    axes.bar_label(drawn, labels=[shown(median) for median in medians], padding=4)
     axes.set_title(title, loc="left")
-    axes.margins(x=0.15)
+    axes.margins(x=0.15, y=0.01)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 
 
 def lines(names: dict[str, str], found: Sequence[Row], path: Path) -> None:
     """Draw jobs/s of waiting jobs by how many are in flight, one partition, a line a system."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
-    for system in dict.fromkeys(row.system for row in found):
-        points = _points(found, system)
-        axes.plot(*zip(*points, strict=True), marker="o", label=names.get(system, system))
+    drawn = {system: _points(found, system) for system in {row.system for row in found}}
+    colours = iter(mpl.color_sequences["tab20"][::2] + mpl.color_sequences["tab20"][1::2])
+    # The legend lists them as their lines end, from top to bottom.
+    for system, points in sorted(drawn.items(), key=_end, reverse=True):
+        if points:
+            ours = system == "headrace"
+            axes.plot(
+                *zip(*points, strict=True),
+                marker="o",
+                label=names.get(system, system),
+                color=_OURS if ours else next(colours),
+                linewidth=3.0 if ours else 1.5,
+                zorder=3 if ours else 2,
+            )
     axes.set(xscale="log", yscale="log", xlabel="in flight, one process, one partition")
+    axes.set_xticks(IN_FLIGHT, [f"{each:,}" for each in IN_FLIGHT])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_title("Jobs that wait 5 ms: jobs/s", loc="left")
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.grid(visible=True, axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
+
+
+def _end(drawn: tuple[str, Sequence[tuple[int, float]]]) -> tuple[float, str]:
+    system, points = drawn
+    return (points[-1][1] if points else 0.0, system)
 
 
 def _points(found: Sequence[Row], system: str) -> list[tuple[int, float]]:

@@ -189,7 +189,8 @@ PROCRASTINATE = Peer(
     packages=("procrastinate", "psycopg"),
     commands=_procrastinate,
     features=frozenset((Feature.NAPS, Feature.RETRIES, Feature.LETTERS, Feature.PRIORITIES)),
-    durability="each job committed to disk; its state committed after it ran",
+    durability="each job committed to disk; its state committed after it ran; what runs when a worker "
+    "dies waits until the user's own code retries it",
     source="procrastinate.readthedocs.io, howto/advanced: concurrency, batch_defer",
     sweep=(Setting(1, 10), Setting(1, 50), Setting(2, 10)),
     naps=lambda in_flight: Setting(1, in_flight),

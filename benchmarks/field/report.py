@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.field import tables
 from benchmarks.field.results import Results
 from benchmarks.field.run import RESULTS
-from benchmarks.field.summary import Row, find, rows
+from benchmarks.field.summary import Row, find, rows, shown
 from benchmarks.field.workloads.catalog import WORKLOADS
 
 TARGET = Path("docs/benchmarks")
@@ -103,12 +103,12 @@ def summary(results: Results) -> str:
             )
     lines.sort(key=lambda line: -float(line[2].replace(",", "") or 0))
     head = ["system", "submit/s", "drain/s, one process", "p99 ms at 100/s", "lost, ran twice"]
-    return f"{_machine(results)}\n{tables.table(head, lines)}"
+    return f"{_machine(results)}\n{tables.table(head, lines, texts=1)}"
 
 
 def _shown(row: Row | None, name: str) -> str:
     found = row.median(name) if row is not None else None
-    return "" if found is None else f"{found:,.1f}" if found < 100 else f"{found:,.0f}"
+    return "" if found is None else shown(found)
 
 
 def _lost(row: Row) -> str:

@@ -1,7 +1,8 @@
 """Results on disk: each run of each workload of each system is a JSON of its own.
 
 So a benchmark that was broken off goes on where it was, and a run can be done again by removing
-its file.
+its file. A run of which something failed lies there as `run-N.failed`, as JSON too: what was
+measured of it counts, and the next call makes it again.
 """
 
 import json
@@ -29,7 +30,13 @@ class Results:
 
     def write(self, workload: str, system: str, run: int, content: Document) -> None:
         """Keep a run's result; whole, or not at all."""
-        self.write_file(self.path(workload, system, run), content)
+        path = self.path(workload, system, run)
+        self.write_file(path, content)
+        path.with_suffix(".failed").unlink(missing_ok=True)
+
+    def write_failed(self, workload: str, system: str, run: int, content: Document) -> None:
+        """Keep what there is of a run that failed, with the reasons."""
+        self.write_file(self.path(workload, system, run).with_suffix(".failed"), content)
 
     def write_file(self, path: Path, content: Document) -> None:
         """Write beside, then rename."""
@@ -39,8 +46,9 @@ class Results:
         beside.replace(path)
 
     def runs(self, workload: str, system: str) -> list[Document]:
-        """Give all results of a workload of a system."""
-        found = sorted((self.folder / workload / system).glob("run-*.json"))
+        """Give all results of a workload of a system, those that failed in part at the end."""
+        folder = self.folder / workload / system
+        found = [*sorted(folder.glob("run-*.json")), *sorted(folder.glob("run-*.failed"))]
         return [json.loads(path.read_text()) for path in found]
 
     def workloads(self) -> list[str]:

@@ -6,18 +6,18 @@ is kept as soon as it is made, under build/bench/results; a second call makes wh
 
 import argparse
 import signal
-import time
-import traceback
-from collections.abc import Sequence
+import sys
 from pathlib import Path
 
 from benchmarks.field import machine
 from benchmarks.field.bench import Bench, Sizes
 from benchmarks.field.catalog import SYSTEMS
 from benchmarks.field.contract import NotInstalledError, System
+from benchmarks.field.progress import duration
 from benchmarks.field.results import Results
 from benchmarks.field.services import Services
-from benchmarks.field.workloads.catalog import WORKLOADS, Workload
+from benchmarks.field.steps import measure, missing
+from benchmarks.field.workloads.catalog import WORKLOADS
 
 RESULTS = Path("build/bench/results")
 
@@ -28,7 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = _arguments()
     systems = [each for each in SYSTEMS if not chosen.only or each.name in chosen.only]
-    workloads = [each for each in WORKLOADS if _wanted(each, chosen.workload)]
+    workloads = [w for w in WORKLOADS if not chosen.workload or w.number in chosen.workload]
     quick = chosen.quick or chosen.jobs is not None
     sizes = Sizes.quick(chosen.jobs or 1_000) if quick else Sizes()
     results = Results(chosen.results or (RESULTS.with_name("quick") if quick else RESULTS))
@@ -36,9 +36,16 @@ def main() -> None:
     with Services() as services:
         bench = Bench(services, results, sizes)
         able = [system for system in systems if available(bench, system)]
-        for workload in workloads:
-            repeats = 1 if quick else chosen.repeats or workload.repeats
-            in_turns(bench, workload, able, repeats)
+        steps = missing(
+            results, workloads, able, lambda each: chosen.repeats or (1 if quick else each.repeats)
+        )
+        expected = sum(step.workload.seconds for step in steps)
+        print(f"{len(steps)} runs" + ("" if quick else f", some {duration(expected)}"), flush=True)
+        failed = measure(bench, steps)
+    if failed:
+        sys.exit(
+            f"{failed} runs failed, see {results.folder}/*/*/*.failed; the next call repeats them"
+        )
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,11 +61,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, help="with --quick: so many at most")
     parser.add_argument("--results", type=Path, help=f"{RESULTS}, or beside it with --quick")
     return parser.parse_args()
-
-
-def _wanted(workload: Workload, numbers: Sequence[int] | None) -> bool:
-    # Without its sweep a system would run with its first setting.
-    return not numbers or workload.number in numbers
 
 
 def available(bench: Bench, system: System) -> bool:
@@ -79,44 +81,6 @@ def available(bench: Bench, system: System) -> bool:
         print(f"{system.title} is left out: {error}")
     bench.results.write_file(bench.results.folder / "systems" / f"{system.name}.json", about)
     return "missing" not in about
-
-
-def in_turns(bench: Bench, workload: Workload, systems: Sequence[System], repeats: int) -> None:
-    """Run a workload of all systems, one run of each after the other."""
-    for run in range(1, repeats + 1):
-        for system in systems:
-            if workload.wanted(system) and not bench.results.has(workload.name, system.name, run):
-                once(bench, workload, system, run)
-
-
-def once(bench: Bench, workload: Workload, system: System, run: int) -> None:
-    """Make one result, and keep it. One that fails is told, and tried again by the next call."""
-    begin = time.monotonic()
-    try:
-        cases = [case.document() for case in workload.measure(bench, system)]
-    except Exception as error:
-        print(f"{workload.name:<14}{system.name:<24} failed: {_first_line(error)}")
-        failed = bench.results.path(workload.name, system.name, run).with_suffix(".failed")
-        failed.parent.mkdir(parents=True, exist_ok=True)
-        failed.write_text(traceback.format_exc())
-        return
-    seconds = time.monotonic() - begin
-    bench.results.write(workload.name, system.name, run, {"cases": cases, "seconds": seconds})
-    told = ", ".join(_told(case) for case in cases)
-    print(f"{workload.name:<14}{system.name:<24}{seconds:>5.0f} s  {told}", flush=True)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _told(case: dict[str, object]) -> str:
-    figures = case["figures"]
-    assert isinstance(figures, dict)
-    for name, unit in (("per_s", "/s"), ("p50_ms", " ms"), ("cpu_percent", " %")):
-        if name in figures:
-            return f"{case['case']}: {figures[name]:,.1f}{unit}"
-    return str(case["case"])
 
 
 if __name__ == "__main__":

@@ -105,8 +105,14 @@ def kafka_at(bootstrap: str, pid: int, directory: Path, version: str) -> Service
 
 
 def _topic_bytes(directory: Path, run: str) -> int:
-    logs = (path for path in directory.rglob("*.log") if path.parent.name.startswith(run))
-    return sum(path.stat().st_size for path in logs)
+    """Sum up the segments; folders of other runs may vanish meanwhile, which `os.walk` bears."""
+    return sum(
+        (Path(folder) / name).stat().st_size
+        for folder, _, names in os.walk(directory)
+        if Path(folder).name.startswith(run)
+        for name in names
+        if name.endswith(".log")
+    )
 
 
 def _make_topic(settings: KafkaSettings, run: str, partitions: int) -> None:

@@ -37,12 +37,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """A case of a system in a workload."""
+    """A case of a system in a workload: its figures, or why there are none."""
 
     system: str
     case: str
     figures: dict[str, Spread]
     setting: str = ""
+    failed: str = ""
 
     def median(self, name: str) -> float | None:
         """Give a figure's middle value; None when it was not measured."""
@@ -66,8 +67,9 @@ def rows(results: Results, workload: str) -> Iterator[Row]:
 def _rows_of(system: str, runs: Sequence[Document]) -> Iterator[Row]:
     gathered: dict[str, dict[str, list[float]]] = {}
     settings: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        for case in run["cases"]:
+    cases = [case for run in runs for case in run["cases"]]
+    for case in cases:
+        if not case.get("failed"):
             figures = gathered.setdefault(case["case"], {})
             settings[case["case"]] = case["settings"]
             for name, value in case["figures"].items():
@@ -75,8 +77,15 @@ def _rows_of(system: str, runs: Sequence[Document]) -> Iterator[Row]:
     for case, figures in gathered.items():
         spreads = {name: Spread(tuple(values)) for name, values in figures.items()}
         yield Row(system, case, spreads, str(settings[case].get("setting", "")))
+    failures = {case["case"]: str(case["failed"]) for case in cases if case.get("failed")}
+    yield from (Row(system, case, {}, failed=why) for case, why in failures.items())
 
 
 def find(found: Sequence[Row], system: str, case: str) -> Row | None:
     """Give one row; None when it is not there."""
     return next((row for row in found if (row.system, row.case) == (system, case)), None)
+
+
+def shown(value: float) -> str:
+    """Write a figure with as many digits as tell something."""
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

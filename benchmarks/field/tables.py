@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from benchmarks.field.bench import SWEEP
+from benchmarks.field.catalog import SYSTEMS
 from benchmarks.field.results import Results
 from benchmarks.field.summary import Row, rows
 from benchmarks.field.workloads.catalog import WORKLOADS, Workload
 
 Cell = Callable[[Row], str]
+_LONGEST = 300
+"""Characters of a reason in a table."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +112,20 @@ COLUMNS: dict[str, Sequence[Column]] = {
 }
 
 
-def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table, numbers to the right."""
-    marks = ["---" if place < 2 else "---:" for place, _ in enumerate(head)]
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], texts: int = 2) -> str:
+    """Write a Markdown table: so many columns of text first, then numbers, to the right."""
+    marks = ["---" if place < texts else "---:" for place, _ in enumerate(head)]
     everything = [head, marks, *lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in everything) + "\n"
 
 
 def titles(results: Results) -> dict[str, str]:
-    """Give each system's title."""
-    found = sorted((results.folder / "systems").glob("*.json"))
-    return {path.stem: results.about(f"systems/{path.stem}")["title"] for path in found}
+    """Give each system's title, in the order in which they are declared."""
+    declared = [system.name for system in SYSTEMS]
+    found = sorted(path.stem for path in (results.folder / "systems").glob("*.json"))
+    ordered = [name for name in declared if name in found]
+    ordered += [name for name in found if name not in declared]
+    return {name: results.about(f"systems/{name}")["title"] for name in ordered}
 
 
 def workload_table(results: Results, workload: Workload) -> str:
@@ -128,14 +135,48 @@ def workload_table(results: Results, workload: Workload) -> str:
     columns = [each for each in COLUMNS[workload.name] if any(each.cell(row) for row in found)]
     lines = [
         [row.case, names.get(row.system, row.system), *(each.cell(row) for each in columns)]
-        for row in _ordered(found)
+        for row in (_swept(found) if workload.name == SWEEP else _ordered(found))
+        if not row.failed
     ]
     return table(["case", "system", *(each.head for each in columns)], lines)
 
 
+def failures_table(results: Results, workload: Workload) -> str:
+    """Write which runs gave no figures, and why; nothing when all did."""
+    names = titles(results)
+    lines = [
+        [row.case, names.get(row.system, row.system), _one_line(row.failed)]
+        for row in rows(results, workload.name)
+        if row.failed
+    ]
+    return "\n" + table(["without figures", "system", "why"], lines, texts=3) if lines else ""
+
+
+def _one_line(reason: str) -> str:
+    """Take what tells most: what was wrong, and the last that the system said."""
+    said = [line.strip() for line in reason.splitlines() if line.strip()]
+    told = said[0] if len(said) < 2 else f"{said[0]} … {said[-1]}"
+    return told.replace("|", "\\|")[:_LONGEST]
+
+
 def _ordered(found: Sequence[Row]) -> list[Row]:
+    """By case, those with the same beginning together; of each case the fastest first."""
     cases = list(dict.fromkeys(row.case for row in found))
-    return sorted(found, key=lambda row: (cases.index(row.case), _slowness(row)))
+    heads = list(dict.fromkeys(map(_head, cases)))
+
+    def place(row: Row) -> tuple[int, int, float]:
+        return heads.index(_head(row.case)), cases.index(row.case), _slowness(row)
+
+    return sorted(found, key=place)
+
+
+def _swept(found: Sequence[Row]) -> list[Row]:
+    """By system, its best setting first."""
+    return sorted(found, key=lambda row: (row.system, _slowness(row)))
+
+
+def _head(case: str) -> str:
+    return case.partition(", ")[0]
 
 
 def _slowness(row: Row) -> float:
@@ -150,7 +191,7 @@ def sections(results: Results) -> Iterator[str]:
             yield f"## {workload.number}. {workload.title}\n\n{described}\n"
             if workload.name in PLOTS:
                 yield f"![{workload.title}]({workload.name}.svg)\n"
-            yield workload_table(results, workload)
+            yield workload_table(results, workload) + failures_table(results, workload)
 
 
 PLOTS = ("1-submit", "2-drain", "3-naps", "4-spins", "5-latency")
@@ -159,6 +200,7 @@ PLOTS = ("1-submit", "2-drain", "3-naps", "4-spins", "5-latency")
 
 def systems_table(results: Results) -> str:
     """Say what was compared: versions, where their settings come from, what they promise."""
+    head = ["system", "versions", "on", "what its setting promises", "settings from"]
     lines = []
     for name, title in titles(results).items():
         about = results.about(f"systems/{name}")
@@ -173,4 +215,4 @@ def systems_table(results: Results) -> str:
                 about["source"],
             ]
         )
-    return table(["system", "versions", "on", "what its setting promises", "settings from"], lines)
+    return table(head, lines, texts=len(head))

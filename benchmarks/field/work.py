@@ -31,9 +31,21 @@ def setting(name: str, default: str = "") -> str:
     return os.environ.get(f"BENCH_{name}", default)
 
 
+def needed(name: str) -> str:
+    """Give what the harness must have said.
+
+    Raises:
+        SystemExit: It did not.
+    """
+    found = setting(name)
+    if not found:
+        raise SystemExit(f"BENCH_{name} is not set: `make bench` starts this module, and sets it")
+    return found
+
+
 @cache
 def _log() -> int:
-    return os.open(setting("LOG"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    return os.open(needed("LOG"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 
 def note(number: int) -> None:
@@ -93,5 +105,5 @@ def fail_or_not(number: int, attempt: int) -> None:
         OnPurposeError: In a tenth of all attempts, until the harness says that it is mended.
     """
     note(number)
-    if fails(number, attempt) and not Path(setting("LOG") + ".mended").exists():
+    if fails(number, attempt) and not Path(needed("LOG") + ".mended").exists():
         raise OnPurposeError(f"attempt {attempt} of job {number}")

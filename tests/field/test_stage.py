@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.field import stage as stage_module
 from benchmarks.field.catalog import SYSTEMS
 from benchmarks.field.contract import ServiceKind, Setting, Submission
 from benchmarks.field.headrace_system import BARE
@@ -68,13 +69,15 @@ def test_a_run_is_filled_drained_checked_and_removed(
 
 @pytest.mark.kafka
 def test_a_worker_that_loses_one_job_and_runs_another_thrice_is_found_out(
-    service: Service, tmp_path: Path
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stage_module, "_STALL", 1.0)
     broken = replace(BARE, commands=lambda run: [["python", "-c", LOSES_AND_DOUBLES]])
     with staged(broken, service, tmp_path, WISH) as stage:
         stage.submit(Submission("batch", "noop", JOBS))
-        stage.drain(JOBS + 1)
+        figures = stage.drain(JOBS)
         verdict = stage.verdict()
+    assert not figures["complete"]
     assert (verdict.lost, verdict.doubled) == (1, 2)
 
 

@@ -220,8 +220,7 @@ def away(
     """A producer that has seen its topics, and whose broker went away after that."""
     on_error = more.pop("on_error", None)
     producer = Producer(stage.pipeline, kafka=nowhere, settings=short(**more), on_error=on_error)
-    monkeypatch.setattr(producer._preparation, "ensure", lambda *_: None)
-    monkeypatch.setattr(producer._preparation, "limit", lambda _: 1_000_000)
+    monkeypatch.setattr(producer._preparation, "ensure", lambda *_: 1_000_000)
     return producer
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 
-from benchmarks.field.bench import Bench, Case
+from benchmarks.field.bench import Bench, Case, attempt
 from benchmarks.field.contract import Feature, Figures, ServiceKind, Setting, Submission, System
 from benchmarks.field.stage import Wish
 
@@ -18,8 +19,8 @@ _NAP_SECONDS = 1.5
 def sweep(bench: Bench, system: System) -> Iterator[Case]:
     """Short no-op drains with each setting; what is not over in some seconds is left."""
     for setting in system.sweep:
-        figures = drained(bench, system, Wish(setting), bench.sizes.sweep, _SWEEP_LIMIT)
-        yield Case(str(setting), figures, asdict(setting))
+        measure = partial(drained, bench, system, Wish(setting), bench.sizes.sweep, _SWEEP_LIMIT)
+        yield attempt(str(setting), measure, asdict(setting))
 
 
 def submit(bench: Bench, system: System) -> Iterator[Case]:
@@ -29,10 +30,12 @@ def submit(bench: Bench, system: System) -> Iterator[Case]:
         order = Submission(
             mode, "noop", count, warm=min(_WARM, count // 2), seconds=_SUBMIT_SECONDS
         )
-        with bench.stage(system, Wish(bench.best(system)[0])) as stage:
-            figures = stage.submit(order)
-            figures["bytes_per_job"] = stage.bytes_per_job()
-        yield Case(title, figures)
+        yield attempt(title, partial(_submitted, bench, system, order))
+
+
+def _submitted(bench: Bench, system: System, order: Submission) -> Figures:
+    with bench.stage(system, Wish(bench.best(system)[0])) as stage:
+        return stage.submit(order) | {"bytes_per_job": stage.bytes_per_job()}
 
 
 def drain(bench: Bench, system: System) -> Iterator[Case]:
@@ -50,8 +53,8 @@ def drain(bench: Bench, system: System) -> Iterator[Case]:
 
 
 def _noop(bench: Bench, system: System, title: str, wish: Wish, rate: float) -> Case:
-    figures = drained(bench, system, wish, bench.full(rate))
-    return Case(title, figures, {"setting": str(wish.setting)})
+    measure = partial(drained, bench, system, wish, bench.full(system, rate))
+    return attempt(title, measure, {"setting": str(wish.setting)})
 
 
 def naps(bench: Bench, system: System) -> Iterator[Case]:
@@ -63,10 +66,10 @@ def naps(bench: Bench, system: System) -> Iterator[Case]:
         for wish in _placed(system, setting):
             keys = 1_000 if wish.ordered else 0
             rate = min(in_flight * 200.0, bench.best(system)[1])
-            figures = drained(
-                bench, system, wish, bench.count(rate, _NAP_SECONDS), None, "nap", keys
-            )
-            yield Case(_nap_title(system, in_flight, wish), figures, {"setting": str(setting)})
+            count = bench.count(rate, _NAP_SECONDS)
+            measure = partial(drained, bench, system, wish, count, None, "nap", keys)
+            title = _nap_title(system, in_flight, wish)
+            yield attempt(title, measure, {"setting": str(setting)})
 
 
 def _placed(system: System, setting: Setting) -> Iterator[Wish]:
@@ -92,8 +95,8 @@ def spins(bench: Bench, system: System) -> Iterator[Case]:
         setting = system.setting_for(f"spin{milliseconds}", 2) or bench.best(system)[0]
         rate = min(2 * 1000 / milliseconds, bench.best(system)[1])
         kind = f"spin{milliseconds}"
-        figures = drained(bench, system, Wish(setting), bench.count(rate), None, kind)
-        yield Case(f"{milliseconds} ms", figures, {"setting": str(setting)})
+        measure = partial(drained, bench, system, Wish(setting), bench.count(rate), None, kind)
+        yield attempt(f"{milliseconds} ms", measure, {"setting": str(setting)})
 
 
 def drained(

@@ -40,7 +40,7 @@ def _paced(
 ) -> Figures:
     first = stage.submitted
     told = stage.submit(Submission("paced", "noop", count, rate=rate, priority=priority))
-    stage.await_executions(tree, stage.submitted)
+    stage.await_all(tree)
     return late(stage, first, count, told["start_ns"], rate)
 
 
@@ -89,7 +89,7 @@ def retries(bench: Bench, system: System) -> Iterator[Case]:
         expected = sum(work.executions(number) for number in range(stage.submitted))
         dead = sum(work.dies(number) for number in range(stage.submitted))
         with stage.working() as tree:
-            figures = _retried(stage, tree, expected)
+            figures = _retried(stage, tree)
             figures |= _letters(stage, dead)
             figures |= stage.verdict(work.executions).figures()
             if Feature.REPLAY in stage.system.features:
@@ -102,15 +102,15 @@ def _with_mover(setting: Setting) -> Setting:
     return Setting(setting.processes, setting.in_flight, setting.pool or "with-scheduler")
 
 
-def _retried(stage: Stage, tree: Tree, expected: int) -> Figures:
-    stage.await_executions(tree, expected)
+def _retried(stage: Stage, tree: Tree) -> Figures:
+    stage.await_all(tree, work.executions)
     time.sleep(work.WAIT)
     executions = checking.read(stage.run.log)
     began = sorted(each.began for each in executions)
     most = began[int(len(began) * 0.05) : max(2, int(len(began) * 0.9))]
     return {
         "jobs": float(stage.submitted),
-        "expected": float(expected),
+        "expected": float(sum(map(work.executions, range(stage.submitted)))),
         "executions": float(len(executions)),
         "per_s": (len(most) - 1) / max(1e-9, (most[-1] - most[0]) / 1e9),
         "settled_s": (began[-1] - began[0]) / 1e9,
@@ -160,7 +160,7 @@ def _paced_beside(stage: Stage, tree: Tree, count: int) -> Figures:
     submission = Submission("paced", "noop", count, rate=_HIGH_RATE, priority="high")
     told = stage.submit(submission)
     waiting = stage.submitted - checking.count(stage.run.log)
-    stage.await_executions(tree, stage.submitted)
+    stage.await_all(tree)
     figures = late(stage, first, count, told["start_ns"], _HIGH_RATE)
     return figures | {"still_waiting": float(waiting)}
 
@@ -168,4 +168,5 @@ def _paced_beside(stage: Stage, tree: Tree, count: int) -> Figures:
 def delayed(bench: Bench, system: System) -> Iterator[Case]:
     """Jobs that wait for their time, see `benchmarks.delays`: one scheduler, replaced on the way."""
     jobs = bench.sizes.delayed
-    yield Case(f"{jobs:,} delayed jobs", delays.measure("steady", jobs, rate=jobs / 200))
+    title = f"{jobs:,} delayed jobs, due over {bench.sizes.due:.0f} s"
+    yield Case(title, delays.measure("steady", jobs, rate=jobs / bench.sizes.due))

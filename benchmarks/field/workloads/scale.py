@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-from benchmarks.field.bench import Bench, Case
+from benchmarks.field.bench import Bench, Case, attempt
 from benchmarks.field.contract import Setting, System
 from benchmarks.field.stage import Wish
 from benchmarks.field.workloads.drains import drained
@@ -29,4 +30,5 @@ def scale(bench: Bench, system: System) -> Iterator[Case]:
     """No-op drains that differ from the first one in one respect each."""
     count = bench.count(bench.best(system, 1)[1], _SECONDS)
     for title, wish in WISHES.items():
-        yield Case(title, drained(bench, system, wish, count), {"setting": str(wish.setting)})
+        measure = partial(drained, bench, system, wish, count)
+        yield attempt(title, measure, {"setting": str(wish.setting)})

@@ -140,8 +140,10 @@ class Dispatch:
 
     def follow(self, record: JobRecord, settled: Settled) -> None:
         """In an ordered queue, the next of the key may go on after its head has ended."""
+        if self._order is None:
+            return
         owned = self._owner_of(record)
-        if self._order is not None and owned is not None:
+        if owned is not None:
             self._offer_when_due(self._order.ended(record, owned, settled))
 
     def stay(self, stays: StayHere) -> bool:

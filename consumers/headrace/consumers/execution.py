@@ -51,26 +51,29 @@ def receive(
     message: Message, assignment: Assignment, rules: Rules, recent: RecentJobs, now: int
 ) -> JobRecord | Settled:
     """Turn a message into a job to run, or settle it at once."""
-    raw = _raw(message, assignment, rules.lane)
+    _, timestamp = message.timestamp()
     try:
-        job = headers.decode(raw.headers, lane=rules.lane.topic, timestamp=raw.timestamp)
+        job = headers.decode(header_list(message), lane=rules.lane.topic, timestamp=timestamp)
     except InvalidHeadersError as error:
+        raw = _raw(message, assignment, rules.lane)
         return settling.bury_unread(raw, error_info(error), rules, now)
-    if raw.payload is None:
-        return settling.bury_empty(raw, job, rules, now)
+    payload = message.value()
+    if payload is None:
+        return settling.bury_empty(_raw(message, assignment, rules.lane), job, rules, now)
     job_type = rules.job_types.get(job.job_type)
     if job_type is None or job_type.function is None:
         if not rules.ordered:
+            raw = _raw(message, assignment, rules.lane)
             return settling.send_round_or_bury(raw, job, rules, now)
         job_type = job_type or nobodys()  # its key waits for a worker that knows it
     policy = job_type.policy
     record = JobRecord(
         job,
-        raw.key,
-        raw.payload,
+        message.key(),
+        payload,
         rules.lane,
-        raw.partition,
-        raw.offset,
+        message.partition() or 0,
+        message.offset() or 0,
         assignment,
         job_type,
         (policy.timeout or rules.timeout).total_seconds(),
@@ -138,6 +141,7 @@ def announce_progress(
 
 
 def _raw(message: Message, assignment: Assignment, lane: Lane) -> RawRecord:
+    """Take a record as it lies there; only what cannot be run needs that."""
     _, timestamp = message.timestamp()
     return RawRecord(
         message.key(),

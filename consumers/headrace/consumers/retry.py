@@ -36,6 +36,8 @@ WORKER_DIED = "WorkerDied"
 """The error type of an attempt with which a worker died, more than once."""
 UNKNOWN_WAIT = timedelta(seconds=10)
 """How long a job of an unknown type waits before another worker may look at it."""
+_DONE = Finish(JobState.SUCCEEDED)
+"""Most jobs end so, and return nothing: one for all of them."""
 
 
 def decide(  # noqa: PLR0911, PLR0912 - one return for each outcome of the closed set
@@ -59,6 +61,8 @@ def decide(  # noqa: PLR0911, PLR0912 - one return for each outcome of the close
     outcome = attempted.outcome
     match outcome:
         case Succeeded(result, claim):
+            if result is None and claim is None:
+                return _DONE
             return Finish(JobState.SUCCEEDED, result, claim=claim)
         case Failed(error, asked):
             return _again_or_dead(job, policy, error, attempted.ended, chance, asked=asked)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.job import JobPolicy
@@ -24,9 +25,11 @@ class Fired:
     due: int
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitOptions:
-    """What a submission says beside the job itself. See `Producer.submit`."""
+class SubmitOptions(NamedTuple):
+    """What a submission says beside the job itself. See `Producer.submit`.
+
+    A tuple, because one is made for each job: a frozen dataclass sets field by field.
+    """
 
     priority: str | None = None
     delay: timedelta | None = None

@@ -39,28 +39,30 @@ class Preparation:
         self._published: set[bytes] = set()
         self._lock = threading.Lock()
 
-    def ensure(self, lane: Lane, job: Job[Any]) -> None:
+    def ensure(self, lane: Lane, job: Job[Any]) -> int:
         """Make sure that the lane exists and that readers can find the job's schema.
+
+        Returns:
+            Bytes that a record of the lane may have.
 
         Raises:
             TopicError: The lane, or a topic that its jobs may need, does not exist.
             SubmitError: Kafka does not answer within the delivery time-out.
             FingerprintCollisionError: Another schema with this fingerprint is published.
         """
-        if lane.topic in self._limits and job.codec.fingerprint in self._published:
-            return
+        limit = self._limits.get(lane.topic)
+        if limit is not None and job.codec.fingerprint in self._published:
+            return limit
         with self._lock:
-            if lane.topic not in self._limits:
-                self._limits[lane.topic] = self._check(lane)
+            limit = self._limits.get(lane.topic)
+            if limit is None:
+                limit = self._limits[lane.topic] = self._check(lane)
             if job.codec.fingerprint not in self._published:
                 self._schemas.publish(
                     [PublishedSchema(job.job_type, job.codec.schema_text, job.codec.fingerprint)]
                 )
                 self._published.add(job.codec.fingerprint)
-
-    def limit(self, lane: Lane) -> int:
-        """Bytes that a record of the lane may have."""
-        return self._limits[lane.topic]
+        return limit
 
     def published_job(self, name: str, arguments: Mapping[str, Any]) -> Job[Any]:
         """Make a job of a type that only the schema topic knows.

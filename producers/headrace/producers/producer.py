@@ -326,12 +326,13 @@ class Producer:
                 f"key, tenant, dedup_key or supersedes is no Unicode text that can be written ({error}); "
                 "nothing was sent"
             ) from error
-        self._preparation.ensure(lane, job)
+        limit = self._preparation.ensure(lane, job)
         if len(payload) > self._claimed_above:
             claim = self._claims.put("arguments", payload)
             record_headers.append((headers.CLAIM, str(claim).encode()))
             payload = job.codec.prefix
-        self._check_size(job, lane, payload, key, record_headers)
+        if len(payload) + len(key) + _RECORD_OVERHEAD >= limit // 2:
+            _check_size(limit, job, lane, payload, key, record_headers)
         topic = self._topic(lane, None if options.fired else due, now)
         counts = self._counts_of(job, lane)
         receipt: Receipt[Any] = Receipt(job_id, job.job_type, topic, now, self._answers, counts)
@@ -409,22 +410,6 @@ class Producer:
         if due is None:
             return lane.topic
         return self.pipeline.topology.tier(tier_for(due - now))
-
-    def _check_size(
-        self, job: Job[Any], lane: Lane, payload: bytes, key: bytes, record_headers: Headers
-    ) -> None:
-        limit = self._preparation.limit(lane)
-        size = len(payload) + len(key) + _RECORD_OVERHEAD
-        if size < limit // 2:
-            return
-        size += sum(len(name) + len(value or b"") + 4 for name, value in record_headers)
-        if size > limit:
-            raise PayloadTooLargeError(
-                f"job {job.job_type} would be a record of {size:,} bytes; {lane.topic} takes "
-                f"{limit:,} (its max.message.bytes less what retries may add): set "
-                "HEADRACE_CLAIMS_URL to where large arguments are stored, here and for the workers, or "
-                "submit a reference to the data; nothing was sent"
-            )
 
     def _produce(
         self,
@@ -510,3 +495,18 @@ class Producer:
             ) as error:  # fatal; what it leaves undelivered is told by later polls
                 self._client_told(error.args[0])
             self._superseding.retry()
+
+
+def _check_size(
+    limit: int, job: Job[Any], lane: Lane, payload: bytes, key: bytes, record_headers: Headers
+) -> None:
+    """Look closer at a record that is not far below what its lane takes."""
+    size = len(payload) + len(key) + _RECORD_OVERHEAD
+    size += sum(len(name) + len(value or b"") + 4 for name, value in record_headers)
+    if size > limit:
+        raise PayloadTooLargeError(
+            f"job {job.job_type} would be a record of {size:,} bytes; {lane.topic} takes "
+            f"{limit:,} (its max.message.bytes less what retries may add): set "
+            "HEADRACE_CLAIMS_URL to where large arguments are stored, here and for the workers, or "
+            "submit a reference to the data; nothing was sent"
+        )

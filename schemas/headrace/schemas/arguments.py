@@ -71,6 +71,8 @@ class Arguments:
             reason = f"takes {len(self.names)} arguments ({self._list()}), got {len(args)}"
             raise ArgumentError(self.subject, None, reason)
         values = dict(zip(self.names, args, strict=False))
+        if not kwargs:
+            return values
         for name in values.keys() & kwargs.keys():
             raise ArgumentError(self.subject, name, "given twice, by position and by name")
         return values | kwargs

@@ -253,9 +253,9 @@ def _read(
         _shared(source_) if source_ else "",
         parse_time(time.decode()) if time else timestamp,
         _shared(origin) if origin else lane,
-        max(1, _number(get(ATTEMPT), _MAX_COUNT)),
-        _number(get(STEP), _MAX_COUNT),
-        _number(get(GENERATION), _MAX_COUNT),
+        _count(get(ATTEMPT)) or 1,
+        _count(get(STEP)),
+        _count(get(GENERATION)),
         None if tenant is None else tenant.decode(),
         parse_time(expiry.decode()) if expiry else None,
         _number(due, MAX_TIME) if due else None,
@@ -273,6 +273,12 @@ def _read(
 def _shared(value: bytes) -> str:
     """Decode what thousands of records say alike: those that wait in memory share one text."""
     return value.decode()
+
+
+@lru_cache(maxsize=256)
+def _count(text: bytes | None) -> int:
+    """Read one of the small numbers that all records have."""
+    return _number(text, _MAX_COUNT)
 
 
 def _number(text: bytes | None, most: int) -> int:
@@ -301,15 +307,19 @@ def _text(value: object) -> str:
     return str(value)[:MAX_MESSAGE].encode(errors="replace").decode()
 
 
+@lru_cache(maxsize=64)
 def format_time(milliseconds: int) -> str:
-    """Write epoch milliseconds as RFC 3339 in UTC, as CloudEvents wants its times."""
+    """Write epoch milliseconds as RFC 3339 in UTC, as CloudEvents wants its times.
+
+    Remembered, because jobs are submitted by the dozen within one millisecond.
+    """
     seconds, left = divmod(milliseconds, 1000)
     return f"{_format_second(seconds)}.{left:03d}Z"
 
 
 @lru_cache(maxsize=1024)
 def _format_second(seconds: int) -> str:
-    """Remembered, because jobs are submitted and moved by the hundred within one second."""
+    """Remembered, too: they are moved by the hundred within one second."""
     return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="seconds")[:-6]
 
 
