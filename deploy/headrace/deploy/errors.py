@@ -4,6 +4,7 @@ HeadraceError
 └── DeployError             a deployment cannot be derived
     ├── YamlMissingError    the extra `deploy` is not installed
     ├── ProfileError        the profile cannot be used
+    ├── StrategyError       a scaling strategy cannot be used
     └── NotDeployableError  the declaration and the profile cannot be deployed as they are
 """
 
@@ -20,6 +21,10 @@ class YamlMissingError(DeployError):
 
 class ProfileError(DeployError):
     """The profile cannot be used: a line for each reason."""
+
+
+class StrategyError(DeployError):
+    """A scaling strategy is not there, or contradicts what Kubernetes takes."""
 
 
 class NotDeployableError(DeployError):
