@@ -36,7 +36,7 @@ _AGGRESSIVE: Final = Strategy(
 )
 _CONSERVATIVE: Final = Strategy(
     "conservative",
-    up=Rules(_seconds(180), (pods(1, _seconds(60)),)),
+    up=Rules(_seconds(180), (pods(1, _seconds(60)),), tolerance=0.0),
     down=Rules(_seconds(900), (pods(1, _seconds(300)),)),
     cooldown=_seconds(600),
     polling=_seconds(30),
