@@ -61,6 +61,10 @@ class LaneScaler:
         self._polling = plan.strategy.polling.total_seconds()
         self._next_poll = self._next_sync = 0.0
 
+    def is_due(self, now: float) -> bool:
+        """Whether a turn would do anything now."""
+        return now >= min(self._next_poll, self._next_sync)
+
     def turn(self, now: float, current: int, told: Told) -> int:
         """Do what is due now; gives the number of pods.
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from headrace.console.commands.scale import explaining
+from headrace.console.commands.scale import explaining, recording, simulating
 
 app = typer.Typer(no_args_is_help=True, help="Scaling: explain it, try strategies, record a load.")
 
@@ -16,3 +16,5 @@ def scale() -> None:
 
 
 app.command()(explaining.explain)
+app.command()(simulating.simulate)
+app.command()(recording.record)

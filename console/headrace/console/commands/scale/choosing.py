@@ -1,5 +1,6 @@
 """Which lane is meant, and how it is scaled."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -29,6 +30,13 @@ ProfileFile = Annotated[
         show_default=False,
     ),
 ]
+
+
+def import_from(directory: Path | None) -> None:
+    """Let strategies of one's own be imported from a folder, the working directory when not given."""
+    place = str((directory or Path.cwd()).resolve())
+    if place not in sys.path:
+        sys.path.insert(0, place)
 
 
 def profile_from(file: Path | None) -> "Profile":
