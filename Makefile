@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ROOTS := schemas pipeline producers consumers processors deploy console
 CODE := $(ROOTS) tests examples benchmarks
 
-.PHONY: help install demo test test-cluster check format bench bench-report bench-quick prove prove-quick mutants docs pins clean
+.PHONY: help install demo test test-cluster check format bench bench-report bench-quick prove prove-quick mutants docs messages pins clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -91,6 +91,10 @@ prove-quick: $(VENV)/.run  ## Three minutes: every kind of fault at least once
 
 mutants: $(VENV)/.run  ## Some 20 minutes: engines with one promise broken, each of which the proof must find
 	$(BIN)/python -m tests.proof.mutant_run
+
+WIRE := processors/headrace/processors/scaler/wire
+messages: $(VENV)/.dev  ## Renew the code of the scaler's gRPC messages
+	$(BIN)/python -m grpc_tools.protoc -I $(WIRE) --python_out=$(WIRE) --pyi_out=$(WIRE) externalscaler.proto
 
 pins: ## Renew requirements/*.txt (needs uv)
 	requirements/compile.sh

@@ -21,6 +21,7 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from pydantic import SecretStr
 
+from headrace.consumers.clock import now_ms
 from headrace.deploy.access import Operation, Resource, Role, rules_of, user_of
 from headrace.deploy.lane_reading import read_lane
 from headrace.pipeline.broker import Proof
@@ -28,6 +29,8 @@ from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.settings import KafkaSettings, StoreSettings
 from headrace.pipeline.topics.api import NewTopic
 from headrace.processors.lag.measuring import LagReader
+from headrace.processors.lag.ready import ReadyReader
+from headrace.processors.scale_in.running_replays import RunningReplays
 from headrace.processors.store.engine import open_store
 from headrace.processors.store.reading import StoreReader
 from headrace.producers import DeliveryError, SubmitError
@@ -106,6 +109,12 @@ def test_every_process_does_its_work_with_the_rights_of_its_role(crew: Crew) -> 
     assert [each.tag for each in journal.events("start")].count("once") == 1
     report = LagReader(crew.pipeline, crew.settings(Role.EXPORTER)).read()
     assert report.notes == ()
+    ready = ReadyReader(crew.pipeline, crew.settings(Role.SCALER), timedelta(minutes=1)).read()
+    assert {lane.topic: lane.ready for lane in report.lanes} == {
+        name: lane.ready for name, lane in ready.items()
+    }
+    letters = crew.pipeline.topology.letters
+    assert RunningReplays(crew.settings(Role.SCALER), letters).names(now_ms()) == []
     for stage in (view, worker, scheduler, producing, exporter):
         stage.close()
 

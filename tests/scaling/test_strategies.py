@@ -129,7 +129,18 @@ def test_a_strategy_that_is_not_there_is_refused_with_the_lane_and_the_entry(
 def test_a_forecast_is_refused_where_only_the_kafka_trigger_measures() -> None:
     said = refused(lanes={"default.low": {"strategy": "predictive"}})
     assert "'predictive' scales on a forecast" in said
+    assert "say [scaler] in the profile" in said
     assert "default, aggressive, conservative" in said
+
+
+def test_a_forecast_is_asked_of_the_external_scaler_with_the_strategys_threshold() -> None:
+    scaler = {"certificates_secret": "scaler", "client_secret": "keda"}
+    lanes = {"default.low": {"strategy": "predictive"}}
+    [low] = scaled("shop-default-low", lanes=lanes, scaler=scaler)["triggers"]
+    [high] = scaled(lanes=lanes, scaler=scaler)["triggers"]
+    assert (low["type"], low["metadata"]["forecast"]) == ("external-push", "true")
+    assert (high["type"], high["metadata"]["forecast"]) == ("external-push", "false")
+    assert low["metadata"]["target"] == "2400"
 
 
 WORKDAYS = {"start": "0 7 * * 1-5", "end": "0 19 * * 1-5", "timezone": "Europe/Vienna"}

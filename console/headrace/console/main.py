@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "scheduler": ("worker:scheduler", _RUN),
     "processors": ("processors:app", _RUN),
     "exporter": ("exporter:exporter", _RUN),
+    "scaler": ("scaler:scaler", _RUN),
     "submit": ("submit:submit", _RUN),
     "jobs": ("jobs:app", _JOBS),
     "dlq": ("dlq:app", _JOBS),

@@ -55,6 +55,10 @@ def settings_page() -> str:
     )
 
 
+def _bound(value: Any) -> str:
+    return format_duration(value) if isinstance(value, timedelta) else f"{value:,}"
+
+
 def _settings_section(kind: type[Settings]) -> Iterator[str]:
     yield f"## {kind.__name__}"
     yield (kind.__doc__ or "").strip()
@@ -68,7 +72,7 @@ def _settings_section(kind: type[Settings]) -> Iterator[str]:
 def _setting(name: str, field: FieldInfo) -> tuple[str, ...]:
     kind = _type(field.annotation)
     bounds = [
-        f"{sign} {getattr(rule, key):,}"
+        f"{sign} {_bound(getattr(rule, key))}"
         for rule in field.metadata
         for key, sign in _BOUNDS
         if hasattr(rule, key)

@@ -23,6 +23,8 @@ class Role(StrEnum):
     PROJECTOR = "projector"
     STATISTICS = "statistics"
     EXPORTER = "exporter"
+    SCALER = "scaler"
+    """What tells KEDA how many jobs are ready."""
     OPERATOR = "operator"
     """Who looks and repairs from the command line: `dlq`, `jobs`, `schedules`, `circuits`, `lag`."""
     KEDA = "keda"
@@ -200,6 +202,16 @@ def _exporter(topology: Topology) -> Iterator[Rule]:
     yield from _groups([READER_GROUP], _READ)
 
 
+def _scaler(topology: Topology) -> Iterator[Rule]:
+    """As an exporter, less what tells of the past, and it writes nothing."""
+    yield from _topics(_lanes(topology), _SEE)
+    yield from _topics(_tiers(topology), _READ)
+    # Heartbeats and their schemas; replays
+    yield from _topics([topology.workers, topology.schemas, topology.letters], _READ)
+    yield from _groups([*_lanes(topology), topology.scheduler_group], _SEE)
+    yield from _groups([READER_GROUP], _READ)
+
+
 def _operator(topology: Topology) -> Iterator[Rule]:
     lanes, letters = _lanes(topology), _letters(topology)
     books = [topology.control, topology.schedules, topology.letters, topology.audit]
@@ -236,6 +248,7 @@ _RULES = {
     Role.PROJECTOR: _projector,
     Role.STATISTICS: _statistics,
     Role.EXPORTER: _exporter,
+    Role.SCALER: _scaler,
     Role.OPERATOR: _operator,
     Role.KEDA: _keda,
     Role.TOPICS: _apply,

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from headrace.deploy.errors import ProfileError
 from headrace.deploy.lane_sizes import LANE_SIZES, LaneChange, LaneSize
 from headrace.deploy.profile_kafka import KafkaProfile, TopicProfile
+from headrace.deploy.profile_scaler import ScalerProfile
 from headrace.deploy.profile_types import STRICT, Count, KubernetesName, Positive
 from headrace.pipeline.durations import PositiveDuration
 from headrace.pipeline.queues import Lane
@@ -106,6 +107,7 @@ class Profile:
         egress: What the handlers may reach beside Kafka and DNS.
         spot: How nodes are marked that go away at short notice.
         environments: The overlays.
+        scaler: The external scaler; without one KEDA reads the lanes' lag from Kafka.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -127,6 +129,7 @@ class Profile:
     egress: tuple[Egress, ...] = ()
     spot: SpotNodes = SpotNodes()
     environments: Mapping[str, Environment] = field(default_factory=lambda: _ENVIRONMENTS)
+    scaler: ScalerProfile | None = None
 
     def size_of(self, lane: Lane) -> LaneSize:
         """Give a lane's size: the table's, changed by its priority's entry, then by its own."""

@@ -79,7 +79,7 @@ def _scaling(setting: Setting, lane: Lane, place: str) -> Iterator[str]:
     except StrategyError as error:
         yield f"lane {lane.topic}: {error}; it is chosen by `strategy` in {place}, or of its priority"
         return
-    if plan.strategy.forecast:
+    if plan.expects and setting.profile.scaler is None:
         yield _no_forecast(lane, plan, place)
     for floor in plan.floors:
         if floor.replicas > plan.most:
@@ -92,7 +92,8 @@ def _scaling(setting: Setting, lane: Lane, place: str) -> Iterator[str]:
 def _no_forecast(lane: Lane, plan: Plan, place: str) -> str:
     return (
         f"lane {lane.topic}: strategy {plan.strategy.name!r} scales on a forecast, which KEDA's kafka "
-        f"trigger does not know; write another strategy in {place}: {', '.join(_OF_LAG)}"
+        f"trigger does not know; say [scaler] in the profile (docs/how-to/scale-on-due-work.md), or write "
+        f"another strategy in {place}: {', '.join(_OF_LAG)}"
     )
 
 

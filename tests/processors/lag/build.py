@@ -13,7 +13,7 @@ from headrace.processors.lag.due_counts import DueCounts
 from headrace.processors.lag.groups import Group
 from headrace.processors.lag.heads import Head
 from headrace.processors.lag.observing import Observer
-from headrace.processors.lag.report import LagReport
+from headrace.processors.lag.report import LagReport, Running
 from headrace.processors.snapshot import CommitPoint, LogSpan, Snapshot, roles_of
 
 AT = 1_700_000_000_000
@@ -31,6 +31,7 @@ class Said:
     heads: dict[Place, Head] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     counts: DueCounts | None = None
+    running: dict[Place, Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         topology = self.pipeline.topology
@@ -77,7 +78,7 @@ class Said:
             {},
             self.counts,
             self.counts.lanes(),
-            {},
+            self.running,
             observer,
             {},
             {},

@@ -1,4 +1,4 @@
-"""A process with a role: worker, scheduler, projector or exporter. Its settings, log, port, health and metrics."""
+"""A process with a role: worker, scheduler, projector, exporter or scaler. Its settings, log, port, health and metrics."""
 
 import os
 import threading
@@ -35,7 +35,7 @@ class Role:
     """What a process is.
 
     Attributes:
-        name: `worker`, `scheduler`, `projector` or `exporter`.
+        name: `worker`, `scheduler`, `projector`, `exporter` or `scaler`.
         reference: The pipeline, as it was given.
         index: Which one of `--processes N` it is; None when nobody supervises it.
         start: Where to begin when a group has no offset.
@@ -159,6 +159,23 @@ class RoleProcess:
             return self._followed(ExporterService(self))
 
         self._add(Part("exporter", make), _STUCK_AFTER)
+
+    def add_scaler(self, scaler: settings.ScalerSettings) -> None:
+        """Answer KEDA; and, where the settings say so, tell Kubernetes what scaling in would cost."""
+
+        def make(stopping: threading.Event) -> Member | None:
+            from headrace.console.process.scaling import ScalerService
+
+            return self._followed(ScalerService(self, scaler))
+
+        def make_scale_in(stopping: threading.Event) -> Member | None:
+            from headrace.console.process.scaling import ScaleInService
+
+            return ScaleInService(self, scaler)
+
+        self._add(Part("scaler", make), _STUCK_AFTER)
+        if scaler.scaler_scale_in:
+            self._add(Part("scale-in", make_scale_in), _STUCK_AFTER)
 
     def _followed(self, service: Member) -> Member:
         self.watch.follow(service.broker_answers)

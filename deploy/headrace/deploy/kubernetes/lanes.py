@@ -33,7 +33,7 @@ def lane_pod(setting: Setting, lane: Lane) -> PodOf:
         ("HEADRACE_WORKER_CONCURRENCY", str(size.concurrency)),
         ("HEADRACE_WORKER_DRAIN_BUDGET", format_duration(drain)),
     ]
-    if setting.profile.kafka.security is Security.SCRAM:
+    if setting.profile.kafka.security is Security.SCRAM and setting.profile.scaler is None:
         variables.append((KEDA_USER_VARIABLE, setting.user(Role.KEDA)))
     return PodOf(
         Role.WORKER,

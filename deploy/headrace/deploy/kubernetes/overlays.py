@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+from headrace.deploy.kubernetes.external_scaling import scaler_address
 from headrace.deploy.kubernetes.setting import Manifest, Setting
 from headrace.deploy.profile import Environment
 
 _API: Final = "kustomize.config.k8s.io/v1beta1"
+_TRIGGER: Final = "/spec/triggers/0/metadata"
 _RESTRICTED: Final = "pod-security.kubernetes.io/"
 
 
@@ -37,7 +39,11 @@ def _overlay(setting: Setting, environment: Environment, namespace: str) -> Mani
         ["../../base", "namespace.yaml"],
         namespace=namespace,
         images=_images(setting.profile.image, environment),
-        patches=[*_replicas(setting, environment), *_kafka(setting, environment)],
+        patches=[
+            *_replicas(setting, environment),
+            *_kafka(setting, environment),
+            *_scaler(setting, namespace),
+        ],
     )
 
 
@@ -61,11 +67,18 @@ def _kafka(setting: Setting, environment: Environment) -> list[dict[str, Any]]:
     if servers is None:
         return []
     settings = {"kind": "ConfigMap", "name": setting.settings_name}
-    trigger = "/spec/triggers/0/metadata/bootstrapServers"
-    return [
-        _patch(settings, {"/data/HEADRACE_BOOTSTRAP_SERVERS": servers}),
-        _patch({"kind": "ScaledObject"}, {trigger: servers}),
-    ]
+    patches = [_patch(settings, {"/data/HEADRACE_BOOTSTRAP_SERVERS": servers})]
+    if setting.profile.scaler is None:
+        patches.append(_patch({"kind": "ScaledObject"}, {f"{_TRIGGER}/bootstrapServers": servers}))
+    return patches
+
+
+def _scaler(setting: Setting, namespace: str) -> list[dict[str, Any]]:
+    """Say in which namespace KEDA finds the scaler."""
+    if setting.profile.scaler is None:
+        return []
+    address = scaler_address(setting, namespace)
+    return [_patch({"kind": "ScaledObject"}, {f"{_TRIGGER}/scalerAddress": address})]
 
 
 def _patch(target: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,9 @@ class PodOf:
         priority_class: Who gives way when nodes are full.
         scratch: MiB of `/tmp`, which is memory.
         serves: Whether it has a port for probes and metrics.
+        account: A service account of its own, whose token it gets; it gets none otherwise.
+        certificates: A Secret with `tls.crt`, `tls.key` and `ca.crt`, and the folder for them.
+        ports: Further ports, by name.
     """
 
     role: Role
@@ -54,6 +57,9 @@ class PodOf:
     priority_class: str | None = None
     scratch: int = 64
     serves: bool = True
+    account: str | None = None
+    certificates: tuple[str, str] | None = None
+    ports: tuple[tuple[str, int], ...] = ()
 
     @property
     def grace(self) -> int:
@@ -99,8 +105,8 @@ def cores(value: float) -> str:
 def _common(setting: Setting, pod: PodOf, containers: list[Any]) -> dict[str, Any]:
     pull = setting.profile.pull_secret
     return {
-        "serviceAccountName": setting.pipeline.name,
-        "automountServiceAccountToken": False,
+        "serviceAccountName": pod.account or setting.pipeline.name,
+        "automountServiceAccountToken": pod.account is not None,
         # Variables for every Service of the namespace are no settings of ours
         "enableServiceLinks": False,
         "priorityClassName": pod.priority_class,
@@ -138,7 +144,7 @@ def _container(setting: Setting, pod: PodOf) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": _mounts(setting),
+        "volumeMounts": _mounts(setting, pod),
     }
 
 
@@ -148,7 +154,9 @@ def _service(pod: PodOf) -> dict[str, Any]:
     if not pod.serves:
         return {"lifecycle": lifecycle}
     return {
-        "ports": [{"name": PORT_NAME, "containerPort": PORT}],
+        "ports": [
+            {"name": name, "containerPort": port} for name, port in ((PORT_NAME, PORT), *pod.ports)
+        ],
         # Importing the handlers may take long: the others begin when this one has succeeded
         "startupProbe": _probe("live", period=2, failures=60),
         "livenessProbe": _probe("live", period=10, failures=6),
@@ -166,13 +174,16 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     }
 
 
-def _mounts(setting: Setting) -> list[dict[str, Any]]:
+def _mounts(setting: Setting, pod: PodOf) -> list[dict[str, Any]]:
     kafka = setting.profile.kafka
     found: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
     if kafka.security is not Security.PLAINTEXT:
         found.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
         if kafka.ca_secret:
             found.append({"name": "ca", "mountPath": CA, "readOnly": True})
+    if pod.certificates:
+        place = pod.certificates[1]
+        found.append({"name": "certificates", "mountPath": place, "readOnly": True})
     return found
 
 
@@ -182,17 +193,20 @@ def _volumes(setting: Setting, pod: PodOf) -> list[dict[str, Any]]:
         {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": f"{pod.scratch}Mi"}}
     ]
     if kafka.security is not Security.PLAINTEXT:
-        found.append({"name": "credentials", "secret": _secret(setting, pod)})
+        keys = _KEYS[kafka.security]
+        found.append({"name": "credentials", "secret": _secret(setting.user(pod.role), keys)})
         if kafka.ca_secret:
             secret = {"secretName": kafka.ca_secret, "items": [{"key": "ca.crt", "path": "ca.crt"}]}
             found.append({"name": "ca", "secret": secret})
+    if pod.certificates:
+        secret = _secret(pod.certificates[0], ("tls.crt", "tls.key", "ca.crt"))
+        found.append({"name": "certificates", "secret": secret})
     return found
 
 
-def _secret(setting: Setting, pod: PodOf) -> dict[str, Any]:
-    keys = _KEYS[setting.profile.kafka.security]
+def _secret(name: str, keys: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "secretName": setting.user(pod.role),
+        "secretName": name,
         # Readable by the pod's group alone
         "defaultMode": 0o440,
         "items": [{"key": key, "path": key} for key in keys],

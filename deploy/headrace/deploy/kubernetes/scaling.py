@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from headrace.deploy.access import Role
+from headrace.deploy.kubernetes.external_scaling import external_trigger
 from headrace.deploy.kubernetes.setting import Manifest, Setting, manifest
 from headrace.deploy.profile_kafka import Security
 from headrace.deploy.scaling.plan import Plan
@@ -48,6 +49,8 @@ def _behaviour(plan: Plan) -> dict[str, Any]:
 
 
 def _trigger(setting: Setting, lane: Lane, plan: Plan) -> dict[str, Any]:
+    if plan.asks_scaler:
+        return external_trigger(setting, lane)
     metadata = {
         "bootstrapServers": setting.profile.kafka.bootstrap_servers,
         "consumerGroup": lane.topic,

@@ -14,6 +14,7 @@ from headrace.deploy.kubernetes.lanes import (
     recommendations,
 )
 from headrace.deploy.kubernetes.pods import PodOf, job_template
+from headrace.deploy.kubernetes.scaler import scaler_files, scaler_pod
 from headrace.deploy.kubernetes.setting import Manifest, Setting, manifest
 
 SCHEDULERS: Final = 2
@@ -27,6 +28,7 @@ def service_files(setting: Setting) -> dict[str, list[Manifest]]:
     return {
         "scheduler.yaml": _served(setting, Role.SCHEDULER, ("scheduler",), SCHEDULERS),
         "exporter.yaml": _served(setting, Role.EXPORTER, ("exporter",), 1),
+        **scaler_files(setting),
         **dict(_processors(setting)),
         "topics.yaml": [_topics(setting)],
     }
@@ -36,6 +38,8 @@ def service_pods(setting: Setting) -> list[tuple[PodOf, int]]:
     """Give every service's pods and how many there are, for the quota."""
     found = [(_pod(setting, Role.SCHEDULER, ("scheduler",)), SCHEDULERS)]
     found.append((_pod(setting, Role.EXPORTER, ("exporter",)), 1))
+    if setting.profile.scaler is not None:
+        found.append((scaler_pod(setting), setting.profile.scaler.replicas))
     if setting.profile.store_secret:
         found.append((_projector(setting), 1))
     if setting.profile.statistics:

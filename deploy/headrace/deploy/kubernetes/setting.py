@@ -57,7 +57,7 @@ class Setting:
         Raises:
             StrategyError: Its strategy cannot be had.
         """
-        size = self.size(lane)
+        size, scaler = self.size(lane), self.profile.scaler
         return Plan(
             find_strategy(size.strategy),
             size.jobs_per_second,
@@ -66,6 +66,8 @@ class Setting:
             self.max_replicas(lane),
             self.partitions(lane),
             size.floors,
+            external=scaler is not None,
+            forecast=scaler is not None and scaler.forecast,
         )
 
     def drain_budget(self, lane: Lane) -> timedelta:

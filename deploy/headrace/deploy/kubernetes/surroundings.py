@@ -26,7 +26,9 @@ def surrounding_files(setting: Setting) -> dict[str, list[Manifest]]:
     }
     if setting.profile.pod_monitor:
         files["monitoring.yaml"] = [_monitor(setting)]
-    authentication = trigger_authentication(setting)
+    # Where a scaler answers KEDA, Kafka is not asked
+    asks_kafka = setting.profile.scaler is None
+    authentication = trigger_authentication(setting) if asks_kafka else None
     return files | ({"keda.yaml": [authentication]} if authentication else {})
 
 

@@ -123,7 +123,7 @@ def _wanted(plan: Plan, told: Told) -> int | None:
 
 
 def _told(plan: Plan, moment: Moment, lags: Sequence[int] | None) -> Told:
-    if not plan.strategy.forecast:
+    if not plan.asks_scaler:
         return told_by_lags(plan, lags, moment.when)
     ready = None if moment.truth is None else float(moment.truth.ready)
     return told_by_backlog(plan, ready, moment.when)
@@ -140,8 +140,8 @@ def _steps(plan: Plan, moment: Moment, told: Told, reading: Reading | None) -> I
                 reading.lag, truth.ready, truth.finished, truth.running, truth.overdue, truth.lost
             )
     yield words.threshold(plan)
-    if plan.strategy.forecast:
-        yield words.forecast(told.metrics[0])
+    if plan.asks_scaler:
+        yield words.backlog(plan, told.metrics[0])
     elif reading is not None:
         yield words.trigger(plan.trigger, reading)
     if plan.floors:

@@ -22,6 +22,8 @@ class Plan:
         most: Pods at most.
         partitions: Of the lane.
         floors: Pods that are kept at certain times.
+        external: Whether KEDA asks the external scaler for every lane.
+        forecast: Whether that counts what is expected for every lane.
     """
 
     strategy: Strategy
@@ -31,6 +33,18 @@ class Plan:
     most: int
     partitions: int
     floors: tuple[Floor, ...] = ()
+    external: bool = False
+    forecast: bool = False
+
+    @property
+    def expects(self) -> bool:
+        """Whether what a growing backlog will be in a minute counts."""
+        return self.forecast or self.strategy.forecast
+
+    @property
+    def asks_scaler(self) -> bool:
+        """Whether the ready backlog is the metric, which the external scaler tells; else the lag is."""
+        return self.external or self.expects
 
     @property
     def threshold(self) -> int:

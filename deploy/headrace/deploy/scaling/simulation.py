@@ -11,10 +11,9 @@ from headrace.deploy.scaling.lane_scaler import LaneScaler, Told, told_by_backlo
 from headrace.deploy.scaling.lane_world import LaneWorld, Pods
 from headrace.deploy.scaling.load import LaneLoad
 from headrace.deploy.scaling.plan import Plan
+from headrace.processors.scaler.demand import GROWING
 from headrace.processors.statistics.forecast import Sample, forecast, recent
 
-GROWING: Final = 0.3
-"""Jobs a second by which a backlog must grow before its forecast counts."""
 _SAMPLED: Final = 15.0
 _FINE: Final = 6 * 3600
 """Seconds up to which a load is gone through second by second; a longer one in steps of five."""
@@ -144,9 +143,10 @@ class _Run:
 
     def _told(self) -> Told:
         when = datetime.fromtimestamp(self._load.begin + self._now, UTC)
-        if not self._plan.strategy.forecast:
+        if not self._plan.asks_scaler:
             return told_by_lags(self._plan, self._lane.lags, when)
-        return told_by_backlog(self._plan, self._expected(), when)
+        ready = self._expected() if self._plan.expects else self._lane.backlog
+        return told_by_backlog(self._plan, ready, when)
 
     def _expected(self) -> float:
         """Say what the external scaler would: the backlog, or the one in a minute if it grows."""

@@ -104,15 +104,13 @@ def trigger(kafka: KafkaTrigger, reading: Reading) -> Step:
     )
 
 
-def forecast(metric: Metric) -> Step:
+def backlog(plan: Plan, metric: Metric) -> Step:
     """What the external scaler tells."""
     value = "nobody knows how much" if metric.value is None else f"{metric.value:,.0f} jobs"
-    return Step(
-        "trigger",
-        f"the external scaler tells the ready backlog, {value} now, or what it is expected to be in a "
-        "minute if that is more; only the scaler itself knows that",
-        {"metric": metric.value},
-    )
+    says = f"the external scaler tells the ready backlog, {value} now, and what falls due while a pod starts"
+    if plan.expects:
+        says += ", or what it is expected to be in a minute if that is more"
+    return Step("trigger", f"{says}; only the scaler knows all of that", {"metric": metric.value})
 
 
 def floors(plan: Plan, when: datetime) -> Step:

@@ -30,6 +30,7 @@ from headrace.pipeline.settings.operating import (
     LogFormat,
     LogSettings,
 )
+from headrace.pipeline.settings.scaler import ScalerSettings
 from headrace.pipeline.settings.statistics import StatisticsSettings
 from headrace.pipeline.settings.store import StoreSettings
 from headrace.pipeline.settings.traces import TraceSettings
@@ -44,6 +45,7 @@ ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     StoreSettings,
     StatisticsSettings,
     ExporterSettings,
+    ScalerSettings,
     ClaimSettings,
     HeartbeatSettings,
     HttpSettings,
@@ -89,6 +91,7 @@ __all__ = [
     "LogSettings",
     "ProducerSettings",
     "Protocol",
+    "ScalerSettings",
     "SchedulerSettings",
     "Settings",
     "StatisticsSettings",

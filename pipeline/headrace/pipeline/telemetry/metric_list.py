@@ -16,6 +16,7 @@ from headrace.pipeline.telemetry.metric_specs import (
     Label,
     MetricSpec,
 )
+from headrace.pipeline.telemetry.scaler_metrics import SCALER_METRICS
 from headrace.schemas.states import DeadReason
 
 
@@ -399,4 +400,5 @@ class Metric:
 ALL_METRICS: Final[tuple[MetricSpec, ...]] = (
     *(spec for spec in vars(Metric).values() if isinstance(spec, MetricSpec)),
     *LAG_METRICS,
+    *SCALER_METRICS,
 )

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import inf
 from types import MappingProxyType
 from typing import Final
 
@@ -85,9 +86,11 @@ class DueCounts:
     Args:
         lanes: The topics that jobs may go back to. What names none of them is counted for its
             partition alone.
+        widths: As `WIDTHS`.
     """
 
-    def __init__(self, lanes: Iterable[str]) -> None:
+    def __init__(self, lanes: Iterable[str], widths: Mapping[str, int] = WIDTHS) -> None:
+        self._widths = widths
         self._lanes = {lane: number for number, lane in enumerate(lanes)}
         self._slots: list[dict[int, int]] = [{} for _ in range(len(self._lanes) + 1)]
         self._rows: dict[Place, _Rows] = {}
@@ -100,7 +103,7 @@ class DueCounts:
     def begin(self, place: Place, tier: str) -> None:
         """Count a partition, from nothing."""
         self.forget(place)
-        self._rows[place] = _Rows(WIDTHS.get(tier, 1))
+        self._rows[place] = _Rows(self._widths.get(tier, 1))
 
     def forget(self, place: Place) -> None:
         """Count a partition no more."""
@@ -158,10 +161,14 @@ class DueCounts:
         first = min(islice(rows.dues, rows.head, None), default=_GONE)
         return None if first == _GONE else first
 
-    def lanes(self) -> Mapping[str, LaneDue]:
-        """What waits, by lane; all of them."""
+    def lanes(self, until: float = inf) -> Mapping[str, LaneDue]:
+        """What waits, by lane; all of them.
+
+        Args:
+            until: Epoch seconds; what is due in slots that end later is left out.
+        """
         return {
-            lane: LaneDue(tuple(sorted(self._slots[number].items())))
+            lane: LaneDue(tuple(sorted(_ending(self._slots[number], until))))
             for lane, number in self._lanes.items()
         }
 
@@ -184,6 +191,10 @@ class DueCounts:
 def slot_end(due: int, width: int) -> int:
     """Give the epoch second at which the slot of a due time (epoch ms) ends."""
     return -(-due // (width * 1_000)) * width
+
+
+def _ending(slots: Mapping[int, int], until: float) -> Iterator[tuple[int, int]]:
+    return ((end, count) for end, count in slots.items() if end <= until)
 
 
 def _covers(commit: CommitPoint, done: Sequence[range]) -> bool:

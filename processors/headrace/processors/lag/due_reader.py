@@ -5,6 +5,7 @@ waits still lies in the tiers, and reads some 100,000 records a second.
 """
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topics import Role
 from headrace.pipeline.topology import TIERS
-from headrace.processors.lag.due_counts import DueCounts
+from headrace.processors.lag.due_counts import WIDTHS, DueCounts
 from headrace.processors.snapshot import CommitPoint, LogSpan, Snapshot
 from headrace.schemas import headers
 
@@ -37,14 +38,18 @@ class DueReader:
     Args:
         pipeline: The declaration.
         kafka: Where Kafka is.
+        widths: Seconds of a slot of due times, by tier; a second in all others.
     """
 
-    def __init__(self, pipeline: Pipeline, kafka: KafkaSettings) -> None:
+    def __init__(
+        self, pipeline: Pipeline, kafka: KafkaSettings, widths: Mapping[str, int] = WIDTHS
+    ) -> None:
+        self._widths = widths
         topology = pipeline.topology
         self._kafka = kafka
         self._tiers = {topology.tier(tier): tier.name for tier in TIERS}
         self._lanes = [lane.topic for lane in topology.lanes()]
-        self.counts = DueCounts(self._lanes)
+        self.counts = DueCounts(self._lanes, self._widths)
         self._reached: dict[Place, int] = {}
         self._consumer: Consumer | None = None
 
@@ -81,7 +86,7 @@ class DueReader:
         if consumer is not None:
             with suppress(KafkaException):
                 consumer.close()
-        self.counts = DueCounts(self._lanes)
+        self.counts = DueCounts(self._lanes, self._widths)
         self._reached = {}
 
     def _keep(self, spans: dict[Place, LogSpan], snapshot: Snapshot) -> None:

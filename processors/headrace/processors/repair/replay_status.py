@@ -21,8 +21,6 @@ from headrace.schemas.states import JobState
 from headrace.schemas.transitions import Transition
 
 _SAMPLES: Final = 5
-_SILENCE: Final = 60_000
-"""Milliseconds after which a replay that has recorded nothing seems to be dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +65,7 @@ class ReplayStatus:
         Args:
             now: Epoch milliseconds.
         """
-        progress, rate = self.replay.progress, self.replay.definition.options.rate
-        silence = _SILENCE if rate is None else max(_SILENCE, int(10_000 / rate))
-        return progress.phase is Phase.STOPPED or (
-            progress.phase is Phase.RUNNING and now - progress.at > silence
-        )
+        return self.replay.is_abandoned(now)
 
     def as_json(self) -> dict[str, object]:
         """Keys: those of `StoredReplay.as_json`, and `jobs`, `waiting`, `over`, `states`,

@@ -13,12 +13,14 @@ from headrace.pipeline.compacted import CompactedRecord, read_latest
 from headrace.pipeline.settings import KafkaSettings
 from headrace.pipeline.topology import Topology
 from headrace.processors.repair.letter_states import LetterMark, decode_mark
-from headrace.processors.repair.replay_definition import ReplayDefinition, ReplayProgress
+from headrace.processors.repair.replay_definition import Phase, ReplayDefinition, ReplayProgress
 from headrace.processors.repair.replay_errors import NoReplayError
 
 _LOG = logging.getLogger("headrace.letters")
 _PREFIX: Final = "replay/"
 _PROGRESS: Final = "/progress"
+_SILENCE: Final = 60_000
+"""Milliseconds after which a replay that has recorded nothing seems to be dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,18 @@ class StoredReplay:
 
     definition: ReplayDefinition
     progress: ReplayProgress
+
+    def is_abandoned(self, now: int) -> bool:
+        """Whether nobody seems to work on it, though it has not finished.
+
+        Args:
+            now: Epoch milliseconds.
+        """
+        rate = self.definition.options.rate
+        silence = _SILENCE if rate is None else max(_SILENCE, int(10_000 / rate))
+        return self.progress.phase is Phase.STOPPED or (
+            self.progress.phase is Phase.RUNNING and now - self.progress.at > silence
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Keys: those of the definition, less `spans`, and of the progress' summary."""
@@ -60,7 +74,7 @@ def read_replays(kafka: KafkaSettings, topology: Topology) -> tuple[StoredReplay
         KafkaUnavailableError: Kafka gave no answer in time.
         TopicError: The topic does not exist or may not be read.
     """
-    found = _replays(read_latest(kafka, [topology.letters])[topology.letters])
+    found = replays_in(read_latest(kafka, [topology.letters])[topology.letters])
     return tuple(sorted(found.values(), key=lambda each: each.definition.at, reverse=True))
 
 
@@ -75,7 +89,7 @@ def read_replay(
         TopicError: The topic does not exist or may not be read.
     """
     records = read_latest(kafka, [topology.letters])[topology.letters]
-    replays = _replays(records)
+    replays = replays_in(records)
     if name not in replays:
         known = ", ".join(sorted(replays)) or "none"
         raise NoReplayError(
@@ -90,11 +104,17 @@ def _record(topology: Topology, key: str, value: Mapping[str, Any]) -> Compacted
     return CompactedRecord(topology.letters, key.encode(), text.encode(errors="replace"))
 
 
-def _replays(records: Mapping[bytes, bytes]) -> dict[str, StoredReplay]:
+def is_replay(key: str) -> bool:
+    """Whether a record of the letters topic tells of a replay."""
+    return key.startswith(_PREFIX)
+
+
+def replays_in(records: Mapping[bytes, bytes]) -> dict[str, StoredReplay]:
+    """Put the records of replays together, by their names; one that cannot be read is left out."""
     found: dict[str, StoredReplay] = {}
     for key, value in records.items():
         name = key.decode(errors="replace")
-        if not name.startswith(_PREFIX) or name.endswith(_PROGRESS):
+        if not is_replay(name) or name.endswith(_PROGRESS):
             continue
         try:
             definition = ReplayDefinition.from_json(json.loads(value))

@@ -176,6 +176,8 @@ def _plan(profile: "Profile", name: str, sizes: dict[str, Any]) -> "Plan":
         min(size.max_replicas or partitions, partitions),
         partitions,
         size.floors,
+        external=profile.scaler is not None,
+        forecast=profile.scaler is not None and profile.scaler.forecast,
     )
     plan = replace(plan, **sizes)
     if plan.least > plan.most:

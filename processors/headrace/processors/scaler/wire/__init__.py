@@ -1,0 +1,1 @@
+"""KEDA's messages: the interface, and what protoc makes of it (`make messages`)."""
