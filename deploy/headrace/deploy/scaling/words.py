@@ -194,7 +194,7 @@ def policies(plan: Plan, current: int, wanted: int) -> Step:
 def cooldown(plan: Plan, replicas: int, told: Told) -> Step:
     """When the last pod goes."""
     if plan.least:
-        return Step("cooldown", f"without work {_pods(plan.least)} remain: it never sleeps")
+        return Step("cooldown", f"without work it keeps {_pods(plan.least)}: it never sleeps")
     after = format_duration(plan.strategy.cooldown)
     says = f"the last pod goes when nothing was to do for {after}"
     if replicas and not told.active:
