@@ -1,13 +1,17 @@
 """A supervisor of small shell programs: restarts, signals, and how it ends."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from headrace.consumers.child_process import Child
 from headrace.consumers.supervisor import Program, Supervisor, SupervisorOptions, how_it_ended
 
 QUICK = SupervisorOptions(
@@ -96,11 +100,11 @@ def test_pauses_between_deaths_double_and_a_request_to_start_afresh_has_none(
 ) -> None:
     pauses: list[timedelta] = []
 
-    def pause(supervisor: Supervisor, duration: timedelta) -> bool:
+    def pause(child: Child, duration: timedelta) -> bool:
         pauses.append(duration)
         return len(pauses) == 5
 
-    monkeypatch.setattr(Supervisor, "pause", pause)
+    monkeypatch.setattr(Child, "pause", pause)
     one = supervise("echo up >> log; test $(wc -l < log) -eq 3 && exit 75; exit 1")
     one.ends()
     in_ms = [pause / timedelta(milliseconds=1) for pause in pauses]
@@ -150,3 +154,74 @@ def test_a_stop_during_a_pause_ends_without_another_start(supervise: Supervise) 
 )
 def test_an_end_is_told_as_people_know_it(code: int, told: str) -> None:
     assert how_it_ended(code) == told
+
+
+def child(folder: Path, name: str, script: str) -> Program:
+    return Program(name, ("/bin/sh", "-c", f"cd {folder}; {script}"))
+
+
+def test_a_child_that_is_added_lives_as_the_others_do(supervise: Supervise, tmp_path: Path) -> None:
+    running = supervise(UNTIL_TERM)
+    running.reaches(1)
+    assert running.supervisor.add(child(tmp_path, "added", UNTIL_TERM))
+    running.reaches(2)
+    os.kill(running.supervisor.pids()["added"], signal.SIGKILL)
+    running.reaches(3)
+    running.supervisor.stop()
+    assert running.ends() == 0
+
+
+def test_a_child_that_retires_ends_alone_and_is_not_started_again(supervise: Supervise) -> None:
+    running = supervise(UNTIL_TERM, UNTIL_TERM)
+    running.reaches(2)
+    running.supervisor.retire("child 1")
+    wait_for(lambda: set(running.supervisor.pids()) == {"child 0"})
+    assert running.thread.is_alive()
+    running.supervisor.stop()
+    assert running.ends() == 0
+    assert running.lines() == 2
+
+
+def test_a_name_can_be_used_again_when_its_child_has_retired(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    running = supervise(UNTIL_TERM, UNTIL_TERM)
+    running.reaches(2)
+    running.supervisor.retire("child 1")
+    wait_for(lambda: set(running.supervisor.pids()) == {"child 0"})
+    assert running.supervisor.add(child(tmp_path, "child 1", UNTIL_TERM))
+    running.reaches(3)
+    assert set(running.supervisor.pids()) == {"child 0", "child 1"}
+    running.supervisor.stop()
+    assert running.ends() == 0
+
+
+def test_one_that_does_not_retire_within_the_grace_is_killed_and_counts_as_a_bad_end(
+    supervise: Supervise,
+) -> None:
+    patience = replace(QUICK, grace=timedelta(milliseconds=50))
+    deaf = 'trap "" TERM; echo up >> log; while :; do sleep 0.02; done'
+    running = supervise(UNTIL_TERM, deaf, options=patience)
+    running.reaches(2)
+    running.supervisor.retire("child 1")
+    wait_for(lambda: set(running.supervisor.pids()) == {"child 0"})
+    running.supervisor.stop()
+    assert running.ends() == 1
+
+
+def test_one_that_waits_to_be_started_again_retires_too(supervise: Supervise) -> None:
+    slow = replace(QUICK, first_pause=timedelta(hours=1), longest_pause=timedelta(hours=1))
+    running = supervise(UNTIL_TERM, "echo up >> log; exit 1", options=slow)
+    running.reaches(2)
+    wait_for(lambda: set(running.supervisor.pids()) == {"child 0"})
+    running.supervisor.retire("child 1")
+    running.supervisor.stop()
+    assert running.ends() == 0
+
+
+def test_nothing_is_added_after_a_stop(supervise: Supervise, tmp_path: Path) -> None:
+    running = supervise(UNTIL_TERM)
+    running.reaches(1)
+    running.supervisor.stop()
+    assert not running.supervisor.add(child(tmp_path, "late", UNTIL_TERM))
+    assert running.ends() == 0

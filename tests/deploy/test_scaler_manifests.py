@@ -51,7 +51,7 @@ def test_the_scaler_understands_the_trigger_that_is_rendered_for_a_lane(lane: An
     assert trigger["type"] == "external-push"
     lanes = [each.topic for each in shop.topology.lanes()]
     read = read_trigger(trigger["metadata"], "shop", lanes, timedelta())
-    threshold = of.size(lane).lag_threshold
+    threshold = of.plan(lane).threshold
     assert (read.lane, read.target) == (lane.topic, threshold)
     assert (read.start_time, read.forecast) == (timedelta(seconds=90), True)
     assert read.most == threshold * of.max_replicas(lane)

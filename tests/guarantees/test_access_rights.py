@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from headrace.consumers.clock import now_ms
 from headrace.deploy.access import Operation, Resource, Role, rules_of, user_of
+from headrace.deploy.lane_reading import read_lane
 from headrace.pipeline.broker import Proof
 from headrace.pipeline.kafka import make_admin
 from headrace.pipeline.settings import KafkaSettings, StoreSettings
@@ -199,6 +200,16 @@ def test_keda_sees_the_lag_of_a_lane(crew: Crew) -> None:
         each for each in groups[lane.topic].result(20).topic_partitions if each.partition == 0
     ]
     assert ends[place].result(20).offset >= committed.offset >= 0
+
+
+def test_why_a_lane_scales_is_told_with_the_rights_that_keda_has(crew: Crew) -> None:
+    [lane, *_] = crew.pipeline.topology.lanes()
+    now = read_lane(crew.pipeline, crew.settings(Role.KEDA), lane.topic)
+    assert all(each.committed is not None for each in now.offsets)
+    assert now.truth.unfinished == 0
+    assert now.note is not None
+    whole = read_lane(crew.pipeline, crew.settings(Role.EXPORTER), lane.topic)
+    assert (whole.note, whole.truth.running, whole.truth.overdue) == (None, 0, 0)
 
 
 def allowed(operations: Iterable[Any]) -> set[Operation]:

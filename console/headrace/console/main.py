@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "dlq": ("dlq:app", _JOBS),
     "audit": ("audit:audit", _JOBS),
     "lag": ("lag:lag", _JOBS),
+    "scale": ("scale:app", _JOBS),
     "workers": ("workers:workers", _JOBS),
     "stats": ("stats:stats", _JOBS),
     "retry": ("retry:app", _JOBS),

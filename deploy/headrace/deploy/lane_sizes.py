@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from pydantic import ConfigDict
 
 from headrace.deploy.profile_types import STRICT, Cores, Count, KubernetesName, Positive
+from headrace.deploy.scaling.floors import Floor
 from headrace.pipeline.durations import PositiveDuration
 
 
@@ -27,6 +28,8 @@ class LaneSize:
         memory: MiB that a pod is promised, and gets at most.
         spot: Whether its pods may run on nodes that go away at short notice.
         name: Of its Kubernetes objects; `<pipeline>-<queue>-<priority>` when not given.
+        strategy: How it is scaled: the name of a strategy, or `module:attribute` of one's own.
+        floors: Pods that are kept at certain times.
     """
 
     concurrency: Positive = 30
@@ -39,11 +42,8 @@ class LaneSize:
     memory: Positive = 256
     spot: bool = False
     name: KubernetesName | None = None
-
-    @property
-    def lag_threshold(self) -> int:
-        """Ready jobs for each pod that are too many: what it does within the wait. 1 at least."""
-        return max(1, round(self.jobs_per_second * self.wait.total_seconds()))
+    strategy: str = "default"
+    floors: tuple[Floor, ...] = ()
 
 
 _URGENT: Final = LaneSize(concurrency=50, wait=timedelta(seconds=10))
@@ -69,6 +69,8 @@ class LaneChange:
     memory: Positive | None = None
     spot: bool | None = None
     name: KubernetesName | None = None
+    strategy: str | None = None
+    floors: tuple[Floor, ...] | None = None
 
     def applied_to(self, size: LaneSize) -> LaneSize:
         """Give the size with what is said here in place of its own."""

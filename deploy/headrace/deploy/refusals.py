@@ -5,10 +5,12 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Final
 
-from headrace.deploy.errors import NotDeployableError
+from headrace.deploy.errors import NotDeployableError, StrategyError
 from headrace.deploy.kubernetes.scaling import LONGEST_NAME
 from headrace.deploy.kubernetes.setting import Setting
 from headrace.deploy.profile_kafka import Security
+from headrace.deploy.scaling.plan import Plan
+from headrace.deploy.scaling.strategies import STRATEGIES
 from headrace.pipeline.durations import format_duration
 from headrace.pipeline.errors import SettingsError
 from headrace.pipeline.queues import Lane
@@ -17,6 +19,7 @@ from headrace.pipeline.retry_plan import plan_of
 from headrace.pipeline.topics.wanted import check_settings
 
 _NAMES_KEPT: Final = "the groups and topics keep their names"
+_OF_LAG: Final = tuple(name for name, each in STRATEGIES.items() if not each.forecast)
 
 
 def refuse(setting: Setting) -> None:
@@ -67,6 +70,31 @@ def _of_lane(setting: Setting, lane: Lane) -> Iterator[str]:
             f"raise cpu_limit in {place}"
         )
     yield from _drain(setting, lane)
+    yield from _scaling(setting, lane, place)
+
+
+def _scaling(setting: Setting, lane: Lane, place: str) -> Iterator[str]:
+    try:
+        plan = setting.plan(lane)
+    except StrategyError as error:
+        yield f"lane {lane.topic}: {error}; it is chosen by `strategy` in {place}, or of its priority"
+        return
+    if plan.expects and setting.profile.scaler is None:
+        yield _no_forecast(lane, plan, place)
+    for floor in plan.floors:
+        if floor.replicas > plan.most:
+            yield (
+                f"lane {lane.topic}: a floor of {floor}, but it has {plan.most} pods at most; write "
+                f"{plan.most} or less in `floors` of {place}, or raise max_replicas"
+            )
+
+
+def _no_forecast(lane: Lane, plan: Plan, place: str) -> str:
+    return (
+        f"lane {lane.topic}: strategy {plan.strategy.name!r} scales on a forecast, which KEDA's kafka "
+        f"trigger does not know; say [scaler] in the profile (docs/how-to/scale-on-due-work.md), or write "
+        f"another strategy in {place}: {', '.join(_OF_LAG)}"
+    )
 
 
 def _drain(setting: Setting, lane: Lane) -> Iterator[str]:

@@ -1,24 +1,32 @@
 """`headrace up`: everything that a pipeline needs, on this machine, with one command."""
 
 import importlib.util
-import os
 import signal
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.console import output
-from headrace.console.commands.worker import (
-    Concurrency,
-    Processes,
-    program,
-    worker_options,
+from headrace.console.commands.up_autoscale import (
+    Autoscale,
+    JobsPerSecond,
+    ScaleStrategy,
+    ScaleWait,
+    autoscaled,
+    talkative,
 )
+from headrace.console.commands.up_children import (
+    PROJECTOR,
+    STATISTICS,
+    announce,
+    placed,
+    places,
+    ports,
+)
+from headrace.console.commands.worker import Concurrency, program, worker_options
 from headrace.console.options import AppDir, From, Reference, load, required
 from headrace.schemas.errors import HeadraceError
 
@@ -27,13 +35,6 @@ if TYPE_CHECKING:
     from headrace.consumers.supervisor import Program
     from headrace.pipeline.pipeline import Pipeline
     from headrace.pipeline.settings import KafkaSettings
-
-_BOOTSTRAP = "HEADRACE_BOOTSTRAP_SERVERS"
-_STORE = "HEADRACE_STORE_URL"
-_STREAMS = "HEADRACE_STATS_DIR"
-_PROJECTOR = "processors projector"
-_STATISTICS = "processors statistics"
-Port = int
 
 
 class UpError(HeadraceError):
@@ -44,7 +45,20 @@ def up(
     pipeline: Reference = None,
     *,
     concurrency: Concurrency = None,
-    processes: Processes = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=512,
+            metavar="N",
+            help="Worker processes; 1 when not given.",
+            show_default=False,
+        ),
+    ] = None,
+    autoscale: Autoscale = None,
+    scale_strategy: ScaleStrategy = "local",
+    jobs_per_second: JobsPerSecond = 20.0,
+    scale_wait: ScaleWait = "5s",  # type: ignore[assignment]
     begin: From = None,
     keep_broker: Annotated[
         bool, typer.Option("--keep-broker", help="Leave the broker running when this ends.")
@@ -67,6 +81,9 @@ def up(
     a Kafka; it is stopped again at the end, and its data stays. The query store is a file in the
     broker's folder, unless HEADRACE_STORE_URL names another. Store and statistics need the extra
     `processors`; without it the rest runs, and says so.
+
+    With --autoscale there is a worker more for every so many ready jobs as one does within the wait; it
+    is decided every second, and a worker that goes ends what it runs.
     """
     from headrace.console.process.role import Role, configure_logs
     from headrace.console.process.supervised import check_ports, supervise
@@ -78,25 +95,36 @@ def up(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     role = Role("up", reference, start=begin)
     configure_logs(role)
+    scaled = autoscaled(
+        autoscale, processes, scale_strategy, jobs_per_second, scale_wait, concurrency, app_dir
+    )
+    least, most = scaled.span if scaled else (processes or 1, processes or 1)
     derived = _derived(projector=projector, statistics=statistics)
-    listening = processes + (2 if _PROJECTOR in derived else 1)
+    listening = most + (2 if PROJECTOR in derived else 1)
     check_ports(listening)
     budget = load_settings(WorkerSettings).worker_drain_budget
     declared = load(reference, app_dir)
+    if scaled is not None and (idle := scaled.idle(declared)):
+        output.progress(idle)
     with _broker(directory, keep=keep_broker) as (kafka, log):
         _apply(declared, kafka, begin)
-        programs = _programs(role, processes, concurrency, app_dir)
-        programs += _deriving(role, derived, processes + 1, app_dir)
-        ports = [*_ports(listening), *([0] * (len(programs) - listening))]
-        own = _places(directory)
-        programs = [_placed(p, kafka, port, own) for p, port in zip(programs, ports, strict=True)]
-        _announce(declared, kafka, log, programs, ports, directory)
-        raise typer.Exit(supervise(programs, budget))
+        programs = _programs(role, most, concurrency, app_dir)
+        programs += _deriving(role, derived, most + 1, app_dir)
+        numbers = ports(listening, late=range(least, most))
+        numbers += [0] * (len(programs) - listening)
+        own = places(directory)
+        programs = [placed(p, kafka, port, own) for p, port in zip(programs, numbers, strict=True)]
+        announce(declared, kafka, log, programs, numbers, directory)
+        if scaled is None:
+            raise typer.Exit(supervise(programs, budget))
+        workers = [talkative(each) for each in programs[:most]]
+        first = [*workers[:least], *programs[most:]]
+        raise typer.Exit(supervise(first, budget, scaled.beside(declared, kafka, workers)))
 
 
 def _derived(*, projector: bool, statistics: bool) -> list[str]:
     """The commands that keep the store and the statistics, as far as they are wanted and installed."""
-    wanted = {_PROJECTOR: ("sqlalchemy", projector), _STATISTICS: ("faust", statistics)}
+    wanted = {PROJECTOR: ("sqlalchemy", projector), STATISTICS: ("faust", statistics)}
     found = [command for command, (module, is_wanted) in wanted.items() if is_wanted]
     missing = [command for command in found if not _is_installed(wanted[command][0])]
     if missing:
@@ -170,82 +198,5 @@ def _apply(pipeline: "Pipeline", kafka: "KafkaSettings", begin: "From") -> None:
         raise UpError("\n".join(report.refused))
 
 
-def _ports(count: int) -> list[Port]:
-    """A port for each child: counting up from HEADRACE_HTTP_PORT, or free ones."""
-    from headrace.pipeline.settings import HttpSettings
-    from headrace.pipeline.settings import load as load_settings
-
-    settings = load_settings(HttpSettings)
-    if not settings.http_enabled:
-        return [0] * count
-    if settings.http_port:
-        return list(range(settings.http_port, settings.http_port + count))
-    sockets = [socket.create_server((settings.http_host, 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
-
-
-def _places(directory: Path) -> dict[str, str]:
-    """Where the children keep what they derive, unless the environment says."""
-    own = {_STORE: f"sqlite:///{directory / 'store.db'}", _STREAMS: str(directory / "streams")}
-    return {name: os.environ.get(name) or place for name, place in own.items()}
-
-
-def _placed(
-    child: "Program", kafka: "KafkaSettings", port: Port, places: Mapping[str, str]
-) -> "Program":
-    """Tell a child where Kafka and its files are, and which port is its own."""
-    index = int(child.name.rpartition(" ")[2])
-    own: Mapping[str, str] = {
-        **places,
-        _BOOTSTRAP: kafka.bootstrap_servers,
-        # A child counts up from the first port by its index.
-        "HEADRACE_HTTP_PORT": str(port - index if port else 0),
-    }
-    return replace(child, environment=own)
-
-
-def _announce(
-    pipeline: "Pipeline",
-    kafka: "KafkaSettings",
-    log: Path | None,
-    programs: list["Program"],
-    ports: list[Port],
-    directory: Path,
-) -> None:
-    from headrace.pipeline.settings import HttpSettings
-    from headrace.pipeline.settings import load as load_settings
-
-    host = load_settings(HttpSettings).http_host
-    rows: list[tuple[str, object]] = [
-        ("pipeline", f"{pipeline.name}, job types: {', '.join(pipeline.job_types) or 'none'}"),
-        ("kafka", kafka.bootstrap_servers),
-        ("its log", log),
-        *(
-            (("store", directory / "store.db"),)
-            if _runs(_PROJECTOR, programs) and _STORE not in os.environ
-            else ()
-        ),
-        *(
-            (child.name, f"http://{host}:{port}/health/ready  /metrics")
-            for child, port in zip(programs, ports, strict=True)
-            if port
-        ),
-        ("statistics", "headrace stats --watch" if _runs(_STATISTICS, programs) else None),
-    ]
-    output.facts(rows)
-    if _BOOTSTRAP not in os.environ:
-        output.progress(
-            "Ctrl-C stops everything; what runs may end first, a second one does not wait"
-        )
-
-
-def _runs(command: str, programs: list["Program"]) -> bool:
-    name = command.rsplit(maxsplit=1)[-1]
-    return any(each.name.startswith(f"{name} ") for each in programs)

@@ -1,11 +1,11 @@
 """Running child processes as the one part of a process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from headrace.console.process.life import live
-from headrace.console.process.part import Part
+from headrace.console.process.part import Part, Service
 from headrace.console.process.signals import Inbox
 from headrace.consumers.supervisor import Program, Supervisor, SupervisorOptions
 from headrace.pipeline.errors import SettingsError
@@ -16,8 +16,18 @@ _BEYOND_DRAIN: Final = timedelta(seconds=30)
 _LAST_PORT: Final = 65_535
 
 
-def supervise(programs: Sequence[Program], drain_budget: timedelta) -> int:
-    """Keep the programs alive until a signal; gives the exit code."""
+def supervise(
+    programs: Sequence[Program],
+    drain_budget: timedelta,
+    beside: Callable[[Supervisor], Service] | None = None,
+) -> int:
+    """Keep the programs alive until a signal; gives the exit code.
+
+    Args:
+        programs: Those that are started first.
+        drain_budget: Of a child.
+        beside: Makes what adds and retires children while they run.
+    """
     options = SupervisorOptions(grace=drain_budget + _BEYOND_DRAIN)
     supervisor = Supervisor(programs, options)
     inbox = Inbox()
@@ -27,7 +37,10 @@ def supervise(programs: Sequence[Program], drain_budget: timedelta) -> int:
         supervisor.kill()
         raise SystemExit(code)
 
-    return live([Part("supervisor", lambda _: supervisor)], inbox, exit_now=kill_and_exit)
+    parts: list[Part[Any]] = [Part("supervisor", lambda _: supervisor)]
+    if beside is not None:
+        parts.append(Part("autoscaling", lambda _: beside(supervisor)))
+    return live(parts, inbox, exit_now=kill_and_exit)
 
 
 def check_ports(processes: int) -> None:

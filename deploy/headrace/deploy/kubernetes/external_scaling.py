@@ -20,15 +20,15 @@ def external_trigger(setting: Setting, lane: Lane) -> dict[str, Any]:
     Raises:
         ValueError: The profile has no `[scaler]`.
     """
-    scaler = scaler_of(setting)
+    scaler, plan = scaler_of(setting), setting.plan(lane)
     metadata = {
         "scalerAddress": scaler_address(setting),
         "pipeline": setting.pipeline.name,
         "lane": lane.topic,
-        "target": str(setting.size(lane).lag_threshold),
+        "target": str(plan.threshold),
         "startTime": f"{scaler.start_time.total_seconds():g}",
-        "maxReplicas": str(setting.max_replicas(lane)),
-        "forecast": str(scaler.forecast).lower(),
+        "maxReplicas": str(plan.most),
+        "forecast": str(plan.expects).lower(),
     }
     reference = {"name": setting.component(COMPONENT)}
     return {"type": "external-push", "metadata": metadata, "authenticationRef": reference}

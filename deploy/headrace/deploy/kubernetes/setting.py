@@ -7,6 +7,8 @@ from typing import Any
 from headrace.deploy.access import Role, user_of
 from headrace.deploy.lane_sizes import LaneSize
 from headrace.deploy.profile import Profile
+from headrace.deploy.scaling.plan import Plan
+from headrace.deploy.scaling.strategies import find_strategy
 from headrace.deploy.sizing import default_timeout, whole_seconds
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.queues import Lane
@@ -48,6 +50,25 @@ class Setting:
     def max_replicas(self, lane: Lane) -> int:
         """Give how many pods a lane may have."""
         return self.size(lane).max_replicas or self.partitions(lane)
+
+    def plan(self, lane: Lane) -> Plan:
+        """Say how a lane is scaled.
+
+        Raises:
+            StrategyError: Its strategy cannot be had.
+        """
+        size, scaler = self.size(lane), self.profile.scaler
+        return Plan(
+            find_strategy(size.strategy),
+            size.jobs_per_second,
+            size.wait,
+            size.min_replicas,
+            self.max_replicas(lane),
+            self.partitions(lane),
+            size.floors,
+            external=scaler is not None,
+            forecast=scaler is not None and scaler.forecast,
+        )
 
     def drain_budget(self, lane: Lane) -> timedelta:
         """Say how long a stopping worker of a lane waits: as long as its longest job may take."""
