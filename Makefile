@@ -36,7 +36,7 @@ MODELS := tests/proof/test_model.py tests/proof/test_mutants.py
 AWAY := tests/guarantees/test_surroundings.py
 FIRST_TESTS := $(EARLY) tests/broker tests/producers tests/demo $(MODELS)
 SECOND_TESTS := $(filter-out $(EARLY) $(AWAY),$(GUARANTEES)) tests/console
-ELSEWHERE := $(addprefix tests/,guarantees broker producers demo console __pycache__)
+ELSEWHERE := $(addprefix tests/,guarantees broker producers demo console cluster __pycache__)
 THIRD_TESTS := $(AWAY) $(filter-out $(ELSEWHERE),$(patsubst %/,%,$(wildcard tests/*/)))
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider --durations=15 -m "not long"
 
@@ -49,8 +49,8 @@ test: $(VENV)/.dev  ## Run the tests on a real Kafka
 	wait $$first; one=$$?; wait $$second; two=$$?; \
 	cat build/first-tests.log build/second-tests.log; exit $$((one | two | third))
 
-test-cluster:  ## Hold the manifests against the API server of KUBECONFIG; CRDS="FOLDER…" for its missing kinds
-	tests/cluster/apply.sh $(CRDS)
+test-cluster: $(VENV)/.dev  ## Manifests and scaling on the cluster of KUBECONFIG with its KEDA; CRDS="FOLDER…" for kinds that it lacks
+	CRDS="$(CRDS)" CLUSTER_TESTS=1 $(PYTEST) -rA --show-capture=stdout --timeout 600 $(or $(TESTS),tests/cluster)
 
 check: $(VENV)/.dev  ## Lint, format check, types, import layers, dead code, dependencies
 	$(BIN)/ruff check $(CODE)

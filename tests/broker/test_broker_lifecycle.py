@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from headrace.pipeline import broker
-from headrace.pipeline.broker import errors, process
+from headrace.pipeline.broker import errors, process, startup
 from headrace.pipeline.topics.api import LATEST
 
 STARTER = """
@@ -231,4 +232,13 @@ def test_a_taken_port_is_named_with_what_to_do(home: Path) -> None:
         with pytest.raises(errors.PortInUseError, match=rf"port {port} .*lsof -i :{port}") as told:
             broker.start(broker.BrokerOptions(directory=home, port=port))
     assert told.value.port == port
+    assert broker.status(home).state is broker.BrokerState.STOPPED
+
+
+def test_a_formatting_that_takes_too_long_is_ended_and_says_where_it_told_of_itself(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "_FORMAT_TIMEOUT", timedelta(milliseconds=1))
+    with pytest.raises(errors.StartTimeoutError, match=r"did not format .*\n?.*format\.log"):
+        broker.start(broker.BrokerOptions(directory=home))
     assert broker.status(home).state is broker.BrokerState.STOPPED

@@ -309,4 +309,16 @@ def test_the_profile_for_a_cluster_on_ones_own_machine_can_be_deployed() -> None
     setting = Setting(shop, SHOP, read_profile(ROOT / "deploy/kind/profile.toml"))
     refuse(setting)
     kinds = {each["kind"] for some in kubernetes_files(setting).values() for each in some}
-    assert not {"PodMonitor", "VerticalPodAutoscaler", "TriggerAuthentication"} & kinds
+    absent = {"PodMonitor", "PrometheusRule", "VerticalPodAutoscaler", "TriggerAuthentication"}
+    assert not absent & kinds
+
+
+def test_where_prometheus_operator_runs_it_gets_the_alerts_of_the_file_of_rules(
+    files: dict[str, list[Any]],
+) -> None:
+    [rule] = objects(files, "PrometheusRule").values()
+    committed = yaml.safe_load((ROOT / "deploy/alerts/headrace.rules.yml").read_text())
+    assert rule["spec"] == committed
+    without = rendered(pod_monitor=False)
+    assert "base/monitoring.yaml" not in without
+    assert not objects(without, "PrometheusRule")

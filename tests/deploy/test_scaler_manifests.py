@@ -63,6 +63,7 @@ def test_every_lane_asks_the_scaler_with_a_certificate_and_kafka_no_more() -> No
         (trigger,) = scaled["spec"]["triggers"]
         assert trigger["type"] == "external-push"
         assert trigger["authenticationRef"] == {"name": "shop-scaler"}
+        assert trigger["metadata"]["enableTLS"] == "true"
         assert scaled["spec"]["fallback"]["behavior"] == "currentReplicasIfHigher"
     authentications = found(of, "TriggerAuthentication")
     assert list(authentications) == ["shop-scaler"]

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from headrace.consumers.clock import now_ms
 from headrace.deploy.access import Operation, Resource, Role, rules_of, user_of
+from headrace.deploy.granting import OPERATIONS, set_passwords
 from headrace.deploy.lane_reading import read_lane
 from headrace.pipeline.broker import Proof
 from headrace.pipeline.kafka import make_admin
@@ -37,7 +38,7 @@ from headrace.producers import DeliveryError, SubmitError
 from headrace.schemas.errors import HeadraceError
 from headrace.schemas.states import JobState
 from tests.support import jobs
-from tests.support.secured import OPERATIONS, SecuredBroker, as_environment, secured_broker
+from tests.support.secured import PASSWORD, SecuredBroker, as_environment, secured_broker
 from tests.support.stage import PATIENCE, Stage, wait_until
 
 pytestmark = pytest.mark.kafka
@@ -63,7 +64,7 @@ class Crew:
         self.broker = broker
         self.pipeline = jobs.make(name)
         broker.welcome(self.pipeline)
-        broker.add_users(broker.admin, ["onlooker"])
+        set_passwords(broker.admin, {"onlooker": PASSWORD})
         self.folder = folder
 
     def settings(self, role: Role) -> KafkaSettings:

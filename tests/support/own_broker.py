@@ -96,11 +96,18 @@ class OwnBroker:
 
     def allow_everything(self, topic: str) -> None:
         """Drop the rules about a topic."""
+        self._drop(topic, ResourceType.TOPIC, ResourcePatternType.LITERAL)
+
+    def allow_again(self, name: str, kind: ResourceType) -> None:
+        """Drop what `allow_only` and `forbid` said of topics, or groups, whose names begin so."""
+        self._drop(name, kind, ResourcePatternType.PREFIXED)
+
+    def _drop(self, name: str, kind: ResourceType, pattern: ResourcePatternType) -> None:
         anybody: Any = None
         rules = AclBindingFilter(
-            ResourceType.TOPIC,
-            topic,
-            ResourcePatternType.LITERAL,
+            kind,
+            name,
+            pattern,
             anybody,
             anybody,
             AclOperation.ANY,

@@ -8,35 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
-from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
-from confluent_kafka.admin._scram import (
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialAlteration,
-    UserScramCredentialUpsertion,
-)
 
-from headrace.deploy.access import Operation, Resource, Role, Rule, rules_of, user_of
+from headrace.deploy.access import Role, user_of
+from headrace.deploy.granting import grant, set_passwords
 from headrace.pipeline import Pipeline, broker
 from headrace.pipeline.broker import BrokerSecurity, Proof
 from headrace.pipeline.settings import KafkaSettings, load
 
 PASSWORD = "not-a-secret"
-RESOURCES = {
-    Resource.TOPIC: ResourceType.TOPIC,
-    Resource.GROUP: ResourceType.GROUP,
-    Resource.TRANSACTIONAL_ID: ResourceType.TRANSACTIONAL_ID,
-}
-OPERATIONS = {
-    Operation.READ: AclOperation.READ,
-    Operation.WRITE: AclOperation.WRITE,
-    Operation.CREATE: AclOperation.CREATE,
-    Operation.ALTER: AclOperation.ALTER,
-    Operation.DESCRIBE: AclOperation.DESCRIBE,
-    Operation.ALTER_CONFIGS: AclOperation.ALTER_CONFIGS,
-    Operation.DESCRIBE_CONFIGS: AclOperation.DESCRIBE_CONFIGS,
-}
 
 
 @dataclass(frozen=True)
@@ -109,40 +88,11 @@ class SecuredBroker:
 
     def welcome(self, pipeline: Pipeline, roles: Iterable[Role] = Role) -> None:
         """Make each role's user, with exactly the rendered rights."""
-        admin = self.admin
-        users = {role: user_of(pipeline, role) for role in roles}
+        admin, roles = self.admin, list(roles)
         if self.security.proof is Proof.SCRAM:
-            self.add_users(admin, users.values())
-        rules = [
-            binding
-            for role, user in users.items()
-            for rule in rules_of(pipeline, role)
-            for binding in _bindings(user, rule)
-        ]
-        for done in admin.create_acls(rules).values():
-            done.result(20)
-
-    def add_users(self, admin: AdminClient, users: Iterable[str]) -> None:
-        how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
-        made: list[UserScramCredentialAlteration] = [
-            UserScramCredentialUpsertion(user, how, PASSWORD.encode()) for user in users
-        ]
-        for done in admin.alter_user_scram_credentials(made).values():
-            done.result(20)
-
-
-def _bindings(user: str, rule: Rule) -> Iterator[AclBinding]:
-    pattern = ResourcePatternType.PREFIXED if rule.prefixed else ResourcePatternType.LITERAL
-    for operation in rule.operations:
-        yield AclBinding(
-            RESOURCES[rule.resource],
-            rule.name,
-            pattern,
-            f"User:{user}",
-            "*",
-            OPERATIONS[operation],
-            AclPermissionType.ALLOW,
-        )
+            set_passwords(admin, {user_of(pipeline, role): PASSWORD for role in roles})
+        for role in roles:
+            grant(admin, pipeline, role)
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class Stage:
             started = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self._environment() | environment,
+                env=self.environment() | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -170,7 +170,7 @@ class Stage:
                 started.kill()
                 started.wait()
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HEADRACE_")}
         return kept | {"HEADRACE_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers}
 

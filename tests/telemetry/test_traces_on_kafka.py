@@ -110,7 +110,7 @@ def _command(stage: Stage, told: dict[str, str], *words: str) -> Any:
 
 
 def _run(stage: Stage, told: dict[str, str], *words: str) -> str:
-    environment = stage._environment() | told
+    environment = stage.environment() | told
     command = [sys.executable, "-m", *words]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -23,6 +23,8 @@ def external_trigger(setting: Setting, lane: Lane) -> dict[str, Any]:
     scaler, plan = scaler_of(setting), setting.plan(lane)
     metadata = {
         "scalerAddress": scaler_address(setting),
+        # Without it KEDA that finds no Secret asks in plain text
+        "enableTLS": "true",
         "pipeline": setting.pipeline.name,
         "lane": lane.topic,
         "target": str(plan.threshold),

@@ -1,9 +1,10 @@
-"""What the pods live among: identity, settings, network, bounds, and who scrapes them."""
+"""What the pods live among: identity, settings, network and bounds."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
 from headrace.deploy.kubernetes.lanes import lane_pod, priority_classes
+from headrace.deploy.kubernetes.monitoring import monitoring
 from headrace.deploy.kubernetes.pod_settings import shared_settings
 from headrace.deploy.kubernetes.pods import PORT_NAME, cores
 from headrace.deploy.kubernetes.scaling import trigger_authentication
@@ -25,7 +26,7 @@ def surrounding_files(setting: Setting) -> dict[str, list[Manifest]]:
         "priorities.yaml": priority_classes(setting),
     }
     if setting.profile.pod_monitor:
-        files["monitoring.yaml"] = [_monitor(setting)]
+        files["monitoring.yaml"] = monitoring(setting)
     # Where a scaler answers KEDA, Kafka is not asked
     asks_kafka = setting.profile.scaler is None
     authentication = trigger_authentication(setting) if asks_kafka else None
@@ -114,21 +115,6 @@ def _tcp(ports: Iterable[int]) -> list[dict[str, Any]]:
 
 def _namespace(name: str) -> dict[str, Any]:
     return {"matchLabels": {"kubernetes.io/metadata.name": name}}
-
-
-def _monitor(setting: Setting) -> Manifest:
-    """Pods, not a Service: each tells of itself alone, and nobody else connects to them."""
-    return manifest(
-        "monitoring.coreos.com/v1",
-        "PodMonitor",
-        setting.pipeline.name,
-        setting.everything,
-        spec={
-            "selector": {"matchLabels": setting.everything},
-            "podMetricsEndpoints": [{"port": PORT_NAME, "path": "/metrics", "interval": "15s"}],
-            "podTargetLabels": ["headrace/queue", "headrace/priority"],
-        },
-    )
 
 
 def _quota(setting: Setting) -> Manifest:

@@ -59,16 +59,18 @@ class Alert:
         }
 
 
+def rule_groups(groups: Iterable[tuple[str, Iterable[Alert]]]) -> list[dict[str, Any]]:
+    """Give groups of rules as Prometheus, and the objects of its operator, have them."""
+    return [
+        {"name": f"headrace-{name}", "rules": [alert.rule() for alert in alerts]}
+        for name, alerts in groups
+    ]
+
+
 def render_rules(groups: Iterable[tuple[str, Iterable[Alert]]]) -> str:
     """Write a file of rules; the same text for the same alerts.
 
     Raises:
         YamlMissingError: PyYAML is not installed.
     """
-    document = {
-        "groups": [
-            {"name": f"headrace-{name}", "rules": [alert.rule() for alert in alerts]}
-            for name, alerts in groups
-        ]
-    }
-    return _HEAD + to_yaml(document)
+    return _HEAD + to_yaml({"groups": rule_groups(groups)})

@@ -42,6 +42,11 @@ def last_lines(layout: Layout) -> str:
     return tail_of(_end_of(layout.log) + _end_of(layout.console))
 
 
+def end_of(path: Path) -> str:
+    """The last lines of a file, indented; of one that cannot be read, none."""
+    return tail_of(_end_of(path))
+
+
 def tail_of(text: str) -> str:
     """The last lines of a text, indented."""
     lines = [line for line in text.splitlines() if line.strip()][-_LINES:]

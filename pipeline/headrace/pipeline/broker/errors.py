@@ -12,6 +12,8 @@ BrokerError                 catch this to catch all of them; says what happened 
 ├── DataInUseError          another process holds the data
 ├── AlreadyRunningError     it runs already, with other options than those asked for
 ├── PortInUseError          another process listens on the port
+├── CertificateError        openssl is missing, or made no certificate
+├── SecuredError            the broker asks who comes, and nobody said who
 └── StartError              the broker ended before it was ready
     └── StartTimeoutError   the broker lives, but did not become ready in time
 """
@@ -90,6 +92,14 @@ class PortInUseError(BrokerError):
             f"stop that process (`lsof -i :{port}` names it) or choose another port, "
             "or none to get a free one",
         )
+
+
+class CertificateError(BrokerError):
+    """No certificate could be made: openssl is missing, or failed. What it said is in the message."""
+
+
+class SecuredError(BrokerError):
+    """The broker of this directory asks its clients who they are, and the caller would not say."""
 
 
 class StartError(BrokerError):

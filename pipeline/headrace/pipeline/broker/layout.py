@@ -79,6 +79,21 @@ class Layout:
         """What the JVM itself prints: a crash, or a complaint about its flags."""
         return self.logs / "console.log"
 
+    @property
+    def formatting(self) -> Path:
+        """What Kafka said when it formatted the data directory."""
+        return self.logs / "format.log"
+
+    @property
+    def security(self) -> Path:
+        """Certificates, passwords and settings of a broker that asks who comes."""
+        return self.home / "security"
+
+    @property
+    def asks(self) -> Path:
+        """Names how clients must prove who they are; not there where nobody asks."""
+        return self.security / "asks"
+
     def prepare(self) -> None:
         """Make the folders.
 

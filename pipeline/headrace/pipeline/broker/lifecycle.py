@@ -24,6 +24,7 @@ from headrace.pipeline.broker.errors import (
     BrokerError,
     DataVersionError,
     PortInUseError,
+    SecuredError,
 )
 from headrace.pipeline.broker.layout import Layout
 from headrace.pipeline.broker.options import (
@@ -64,12 +65,14 @@ def start(options: BrokerOptions | None = None) -> BrokerAddress:
         DirectoryError: the directory or the cache cannot be written, or (DiskFullError) is full.
         PortInUseError: the port asked for is taken.
         AlreadyRunningError: it runs on another port than the one asked for.
+        SecuredError: `headrace kafka start --security` made it ask who comes, and the options do not.
         DataVersionError, DataInUseError, StateFileError: the directory needs a person.
         StartError: Kafka ended, or (StartTimeoutError) did not serve in time.
     """
     options = options or BrokerOptions()
     place = layout.layout_of(options.directory)
     place.prepare()
+    _refuse_unasked(options, place)
     waiting = "Waiting for another process that is starting or stopping this broker"
     with locks.exclusive(place.lock, options.progress, waiting):
         last = state.read(place.state)
@@ -155,6 +158,16 @@ def _seen(known: State | None) -> BrokerState:
     if not known.process.alive():
         return BrokerState.CRASHED
     return BrokerState.STARTING if known.phase is Phase.STARTING else BrokerState.RUNNING
+
+
+def _refuse_unasked(options: BrokerOptions, place: Layout) -> None:
+    """Leave a broker alone that would be opened to everybody, or that would not let us in."""
+    if options.security is None and place.asks.exists():
+        raise SecuredError(
+            f"the broker of {place.root} asks its clients who they are",
+            f"start it with `headrace kafka start --directory {place.root}` and take the settings "
+            "that it prints, or use another --directory",
+        )
 
 
 def _found(options: BrokerOptions, place: Layout, known: State) -> BrokerAddress:

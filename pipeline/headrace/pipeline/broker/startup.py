@@ -22,6 +22,7 @@ from headrace.pipeline.broker.state import bootstrap_of
 
 _MAIN = "kafka.Kafka"
 _FORMAT = ("kafka.tools.StorageTool", "format", "--standalone", "-t")
+_PRIVATE = 0o600
 _POLL_SECONDS = 0.05
 _PORT_RANGE = range(20_000, 32_000)
 _FORMAT_TIMEOUT = timedelta(seconds=120)  # a JVM that hangs; it takes 2 s
@@ -57,7 +58,8 @@ class Startup:
         }
         for path, text in texts.items():
             try:
-                path.touch(mode=0o600 if options.security else 0o666)
+                path.touch()
+                path.chmod(_PRIVATE if options.security else path.stat().st_mode)
                 path.write_text(text, "utf-8")
             except OSError as error:
                 raise layout.unusable(path, error) from error
@@ -73,21 +75,30 @@ class Startup:
 
     def _format(self, cluster_id: str) -> str:
         self.options.progress("Preparing a new data directory")
-        done = subprocess.run(  # noqa: S603  (Java, found and checked)
-            self._command(*_FORMAT, cluster_id, "-c", str(self.layout.properties)),
-            cwd=self.layout.home,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            check=False,
-            timeout=_FORMAT_TIMEOUT.total_seconds(),
-        )
+        log, seconds = self.layout.formatting, _FORMAT_TIMEOUT.total_seconds()
+        try:
+            with log.open("wb") as said:
+                done = subprocess.run(  # noqa: S603  (Java, found and checked)
+                    self._command(*_FORMAT, cluster_id, "-c", str(self.layout.properties)),
+                    cwd=self.layout.home,
+                    stdout=said,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    check=False,
+                    timeout=seconds,
+                )
+        except subprocess.TimeoutExpired as error:
+            # Kafka writes meta.properties last, so the next start formats again
+            raise StartTimeoutError(
+                f"Kafka did not format {self.layout.data} within {seconds:g} s and was ended",
+                f"start it again on a quieter machine; the end of {log}:\n{diagnosis.end_of(log)}",
+            ) from error
+        except OSError as error:
+            raise layout.unusable(log, error) from error
         if done.returncode != 0:
-            said = diagnosis.tail_of(f"{done.stdout}\n{done.stderr}")
             raise StartError(
                 f"Kafka could not format {self.layout.data} (exit code {done.returncode})",
-                f"see what it said:\n{said}",
+                f"the end of {log}:\n{diagnosis.end_of(log)}",
             )
         return cluster_id
 
