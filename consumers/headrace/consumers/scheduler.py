@@ -32,6 +32,7 @@ from headrace.consumers.naming import process_name
 from headrace.consumers.orders_reader import OrdersReader
 from headrace.consumers.owned import Place
 from headrace.consumers.partitions import Partitions, Start
+from headrace.consumers.reading_up import ReadingUp
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import Assignment
 from headrace.consumers.releases import Releases
@@ -66,12 +67,9 @@ meanwhile would wait for longer."""
 _HOPS_WAITING = 2 * _HOPS
 """Hops that wait for their transaction, at most: what could not hop yet stays in its tier, and
 memory is for what is due soon."""
-_READING_UP = 2 * _HOPS
-"""Records of `soon` in one poll that are more than hops bring: a new owner is reading what is due
-within half a minute, all of it before it knows what is due now."""
-_READS_UP = 5.0
-"""Seconds after an assignment that reading up may hold up the hops, at most."""
-_POLL = _READING_UP + 500
+_MUCH = 2 * _HOPS
+"""Records of `soon` in one poll that are more than hops bring."""
+_POLL = _MUCH + 500
 """Records taken in one poll."""
 _SOON_ANSWERED = 0.002
 """Seconds that a poll waits at most while answers of the broker are expected."""
@@ -143,8 +141,7 @@ class Scheduler:
         self._dropping = TiersDropping(
             self.orders.orders, self._in_hand, self._recorder, self.name, self.figures
         )
-        self._reading_up = False
-        self._assigned, self._reads_up_until = 0, 0.0
+        self._reading_up = ReadingUp(_MUCH)
         self._sweeping = Sweeping(self.orders.orders, producer, topology.control)
         self.heart = self._make_heart()
 
@@ -233,7 +230,7 @@ class Scheduler:
         self._dropping.step(now)
         due = self._in_hand.take_due(now, _BATCH)
         self._releases.release(self._dropping.pass_on(due, now))
-        if not self._reading_up:
+        if not self._reading_up.goes_on:
             self._hop_what_has_waited(now)
         self._spill_if_short(now)
         self._pause_and_resume(member, now)
@@ -298,10 +295,7 @@ class Scheduler:
             owned = self.partitions.owned.get((message.topic() or "", message.partition() or 0))
             if owned is not None and owned.ledger.start(message.offset() or 0):
                 self._hold(message, owned.assignment)
-        if self.figures.assigned != self._assigned:
-            self._assigned = self.figures.assigned
-            self._reads_up_until = time.monotonic() + _READS_UP
-        self._reading_up = of_soon >= _READING_UP and time.monotonic() < self._reads_up_until
+        self._reading_up.note(of_soon, self.figures.assigned)
 
     def _hold(self, message: Message, assignment: Assignment) -> None:
         tier = self._tiers[assignment.topic]

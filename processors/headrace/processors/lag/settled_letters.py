@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import Message
 
 from headrace.pipeline.group_offsets import Place
-from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings
-from headrace.pipeline.tail import Tail
 from headrace.pipeline.topics import Role
+from headrace.processors.followed_topic import FollowedTopic
 from headrace.processors.repair.letter_states import LetterState, decode_mark, is_letter
 from headrace.processors.snapshot import Snapshot
 
@@ -22,10 +21,8 @@ class SettledLetters:
     """Counts them, again and again. One thread owns it."""
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self._kafka = kafka
-        self._topic = topic
         self._states: dict[tuple[str, int, int], LetterState] = {}
-        self._tail: Tail | None = None
+        self._letters = FollowedTopic(kafka, topic, self._take, self._states.clear)
 
     def count(self, snapshot: Snapshot) -> Settled:
         """Count what was done about letters that their topics keep.
@@ -35,20 +32,13 @@ class SettledLetters:
             RightsError: The letters topic may not be read.
             TopicError: Kafka refused for another reason.
         """
-        try:
-            self._catch_up()
-        except KafkaException as error:
-            self.close()
-            doing = f"reading {self._topic}"
-            raise explain(doing, kafka_error(error), self._kafka, right="READ") from error
+        self._letters.catch_up()
         starts: dict[Place, int] = {
             span.place: span.start for span in snapshot.of((Role.DEAD_LETTERS,))
         }
-        self._states = {
-            letter: state
-            for letter, state in self._states.items()
-            if letter[2] >= starts.get(letter[:2], 0)
-        }
+        gone = [letter for letter in self._states if letter[2] < starts.get(letter[:2], 0)]
+        for letter in gone:
+            del self._states[letter]
         counted: dict[str, Counter[LetterState]] = {topic: Counter() for topic, _ in starts}
         for (topic, _, _), state in self._states.items():
             if topic in counted:
@@ -57,16 +47,7 @@ class SettledLetters:
 
     def close(self) -> None:
         """Let go of Kafka."""
-        tail, self._tail = self._tail, None
-        self._states.clear()
-        if tail is not None:
-            tail.close()
-
-    def _catch_up(self) -> None:
-        if self._tail is None:
-            self._tail = Tail(self._kafka, self._topic, self._take)
-            self._tail.start()
-        self._tail.catch_up()
+        self._letters.close()
 
     def _take(self, message: Message) -> None:
         key, value = message.key(), message.value()

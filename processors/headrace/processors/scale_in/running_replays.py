@@ -1,10 +1,9 @@
 """Which replays of dead letters run now, followed on the letters topic."""
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import Message
 
-from headrace.pipeline.kafka_faults import explain, kafka_error
 from headrace.pipeline.settings import KafkaSettings
-from headrace.pipeline.tail import Tail
+from headrace.processors.followed_topic import FollowedTopic
 from headrace.processors.repair.replay_definition import Phase
 from headrace.processors.repair.replay_store import is_replay, replays_in
 
@@ -13,10 +12,8 @@ class RunningReplays:
     """Knows them, again and again. One thread owns it."""
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
-        self._kafka = kafka
-        self._topic = topic
         self._records: dict[bytes, bytes] = {}
-        self._tail: Tail | None = None
+        self._letters = FollowedTopic(kafka, topic, self._take, self._records.clear)
 
     def names(self, now: int) -> list[str]:
         """Name those that run, and whose processes have not died.
@@ -29,12 +26,7 @@ class RunningReplays:
             RightsError: The letters topic may not be read.
             TopicError: Kafka refused for another reason.
         """
-        try:
-            self._catch_up()
-        except KafkaException as error:
-            self.close()
-            doing = f"reading {self._topic}"
-            raise explain(doing, kafka_error(error), self._kafka, right="READ") from error
+        self._letters.catch_up()
         return sorted(
             name
             for name, replay in replays_in(self._records).items()
@@ -43,16 +35,7 @@ class RunningReplays:
 
     def close(self) -> None:
         """Let go of Kafka."""
-        tail, self._tail = self._tail, None
-        self._records.clear()
-        if tail is not None:
-            tail.close()
-
-    def _catch_up(self) -> None:
-        if self._tail is None:
-            self._tail = Tail(self._kafka, self._topic, self._take)
-            self._tail.start()
-        self._tail.catch_up()
+        self._letters.close()
 
     def _take(self, message: Message) -> None:
         key, value = message.key(), message.value()
