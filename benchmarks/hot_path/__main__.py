@@ -1,5 +1,7 @@
-"""Print the counts: by stage, and of the costliest functions."""
+"""Print the counts: by stage, and of the costliest functions; `--totals` alone, as JSON."""
 
+import argparse
+import json
 from collections import Counter
 
 from benchmarks.hot_path.paths import drained, submitted
@@ -29,8 +31,14 @@ STAGES = {
 
 def main() -> None:
     """Count and print."""
-    tell("submit", submitted(_JOBS))
-    found = drained(_JOBS)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip())
+    parser.add_argument("--totals", action="store_true", help="of a job, as JSON")
+    totals = parser.parse_args().totals
+    written, found = submitted(_JOBS), drained(_JOBS)
+    if totals:
+        print(json.dumps({"submit": written.total() / _JOBS, "drain": found.total() / _JOBS}))
+        return
+    tell("submit", written)
     tell("drain", found)
     for stage, number in by_stage(found).most_common():
         print(f"{number / _JOBS:10.1f}  {stage}")
