@@ -15,7 +15,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from headrace.pipeline import TopicError
 from headrace.pipeline.topics import check_tiers
 from tests.guarantees.conftest import new_stage
-from tests.support.stage import Stage
+from tests.support.stage import Stage, wait_until
 
 pytestmark = pytest.mark.kafka
 
@@ -38,6 +38,13 @@ def alter(stage: Stage, tier: str, settings: Mapping[str, str]) -> None:
     admin = AdminClient({"bootstrap.servers": stage.kafka.bootstrap_servers})
     for done in admin.incremental_alter_configs([resource]).values():
         done.result(10)
+
+    def told() -> bool:
+        (answer,) = admin.describe_configs([ConfigResource(resource.restype, topic)]).values()
+        found = answer.result(10)
+        return all(found[name].value == value for name, value in settings.items())
+
+    wait_until("the broker tells of the change", told)
 
 
 def refusal(stage: Stage) -> str:

@@ -37,6 +37,7 @@ from headrace.pipeline.topics import (
 from headrace.pipeline.topics.calls import AdminCalls
 from headrace.pipeline.topics.reading import ClusterReader
 from headrace.pipeline.topics.writing import ClusterWriter
+from tests.support.stage import wait_until
 
 pytestmark = pytest.mark.kafka
 SETTINGS = load(TopicSettings, topic_partitions=2, delay_partitions=2, events_partitions=2)
@@ -160,6 +161,11 @@ def test_a_worker_that_refuses_to_guess_starts_after_apply(
     assert read == [0, 1, 2]
 
 
+def await_nothing_to_do(pipeline: Pipeline, settings: KafkaSettings) -> None:
+    """A broker tells of a setting when it has read of it, a moment after the change was taken."""
+    wait_until("nothing is to be done", lambda: plan(pipeline, settings).nothing_to_do)
+
+
 def test_apply_goes_on_where_an_earlier_one_was_cut_off(
     shop: Pipeline, settings: KafkaSettings
 ) -> None:
@@ -173,7 +179,7 @@ def test_apply_goes_on_where_an_earlier_one_was_cut_off(
     report = apply(shop, settings)
     assert report.ok
     assert set(report.changed) == {step.wanted.name for step in made}
-    assert plan(shop, settings).nothing_to_do
+    await_nothing_to_do(shop, settings)
 
 
 def _new(name: str, partitions: int) -> Any:
@@ -204,11 +210,14 @@ def test_a_setting_that_somebody_changed_is_found_and_repaired(
     ClusterWriter(settings).configure(
         {lane: {"retention.ms": "1000", "message.timestamp.type": "CreateTime"}}
     )
-    found = plan(shop, settings)
+    found = wait_until(
+        "the brokers tell of the change",
+        lambda: (seen := plan(shop, settings)).with_action(Action.CHANGE) and seen,
+    )
     [step] = found.with_action(Action.CHANGE)
     assert {change.name for change in step.config} == {"retention.ms", "message.timestamp.type"}
     assert apply_plan(found, settings).changed == (lane,)
-    assert plan(shop, settings).nothing_to_do
+    await_nothing_to_do(shop, settings)
 
 
 # Partitions
@@ -239,7 +248,7 @@ def test_partitions_are_added_only_when_asked_for_and_then_recorded(
     assert ClusterReader(settings).topics([notes])[notes].partitions == 5
     assert offsets_of(settings, lane) == {(lane, partition): 0 for partition in range(5)}
     assert known_partitions(settings, shop.topology, lane) == 5
-    assert plan(grown, settings).nothing_to_do
+    await_nothing_to_do(grown, settings)
 
 
 def test_partitions_added_under_a_live_worker_are_its_own_to_begin_at_zero(
@@ -255,7 +264,7 @@ def test_partitions_added_under_a_live_worker_are_its_own_to_begin_at_zero(
         assert report.offsets == 0
         known = known_partitions(settings, shop.topology, lane)
         assert [p for p in range(4) if starting_offset_allowed(p, known)] == [2, 3]
-        assert plan(grown, settings).nothing_to_do
+        await_nothing_to_do(grown, settings)
     assert apply(grown, settings).offsets == 2
     assert known_partitions(settings, shop.topology, lane) == 4
 
