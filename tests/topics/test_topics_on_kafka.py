@@ -33,6 +33,7 @@ from headrace.pipeline.topics import (
     plan_topics,
     starting_offset_allowed,
     wanted,
+    writing,
 )
 from headrace.pipeline.topics.calls import AdminCalls
 from headrace.pipeline.topics.reading import ClusterReader
@@ -200,6 +201,36 @@ def test_a_plan_that_another_one_overtook_does_no_harm(
     assert not report.created
     assert report.offsets == 0
     assert offsets_of(settings, lane)[lane, 0] == 2
+
+
+def test_more_partitions_than_a_request_may_make_are_made_in_several(
+    shop: Pipeline, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_PARTITIONS", 4)
+    asked: list[int] = []
+    create = writing.ClusterWriter._by_and_by
+
+    def counted(self: ClusterWriter, requests: Any, send: Any) -> Any:
+        sent = list(requests)
+        asked.extend(len(request) for request in sent)
+        return create(self, sent, send)
+
+    monkeypatch.setattr(ClusterWriter, "_by_and_by", counted)
+    assert apply(shop, settings).ok
+    assert len(asked) > 3
+    await_nothing_to_do(shop, settings)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "requests"),
+    [([], []), ([9_000], [1]), ([500, 500, 1], [2, 1]), ([1, 1_000, 1], [1, 1, 1])],
+)
+def test_a_request_makes_a_thousand_partitions_at_most_or_one_topic(
+    sizes: list[int], requests: list[int]
+) -> None:
+    found = list(writing.in_requests(sizes, lambda size: size))
+    assert [len(each) for each in found] == requests
+    assert [size for each in found for size in each] == sizes
 
 
 def test_a_setting_that_somebody_changed_is_found_and_repaired(

@@ -1,9 +1,10 @@
 """Changing a cluster: topics, settings, partitions, initial offsets."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent import futures
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -27,6 +28,9 @@ from headrace.pipeline.topics.calls import POLL_SECONDS
 from headrace.pipeline.topics.reading import ClusterReader
 
 _SETTLE_SECONDS: Final = 3.0
+MOST_PARTITIONS: Final = 1_000
+"""Partitions that one request makes; brokers refuse requests for more than 10,000 as a whole."""
+_T = TypeVar("_T")
 
 
 class ClusterWriter(ClusterReader):
@@ -37,7 +41,12 @@ class ClusterWriter(ClusterReader):
         new = list(topics)
         if not new:
             return frozenset()
-        futures = self.admin.create_topics(new, operation_timeout=self.seconds, **self.bound)
+        made = self._by_and_by(
+            in_requests(new, lambda topic: topic.num_partitions),
+            lambda some: self.admin.create_topics(
+                some, operation_timeout=self.seconds, **self.bound
+            ),
+        )
         there: set[str] = set()
 
         def wait(name: str, future: Future[Any]) -> None:
@@ -48,14 +57,30 @@ class ClusterWriter(ClusterReader):
                     raise
                 there.add(name)
 
-        self.all_done("creating topic", futures, wait)
+        self.all_done("creating topic", made, wait)
         return frozenset(topic.topic for topic in new) - there
 
     def grow(self, partitions: Mapping[str, int]) -> None:
         """Give topics more partitions: the new totals."""
-        if partitions:
-            new = [NewPartitions(topic, total) for topic, total in partitions.items()]
-            self.all_done("adding partitions to", self.admin.create_partitions(new, **self.bound))
+        new = [NewPartitions(topic, total) for topic, total in partitions.items()]
+        grown = self._by_and_by(
+            in_requests(new, lambda topic: topic.new_total_count),
+            lambda some: self.admin.create_partitions(some, **self.bound),
+        )
+        self.all_done("adding partitions to", grown)
+
+    def _by_and_by(
+        self,
+        requests: Iterable[list[_T]],
+        send: Callable[[list[_T]], Mapping[str, Future[Any]]],
+    ) -> Mapping[str, Future[Any]]:
+        """Send requests, each when the one before has ended, well or not."""
+        ended: dict[str, Future[Any]] = {}
+        for request in requests:
+            sent = send(request)
+            futures.wait(sent.values(), timeout=self.seconds)
+            ended |= sent
+        return ended
 
     def configure(self, changes: Mapping[str, Mapping[str, str]]) -> None:
         """Set settings of topics, others keep what they have, and wait until brokers know them.
@@ -75,8 +100,8 @@ class ClusterWriter(ClusterReader):
             for topic, settings in changes.items()
         ]
         if resources:
-            futures = self.admin.incremental_alter_configs(resources, **self.bound)
-            self.all_done("changing topic", {each.name: future for each, future in futures.items()})
+            changed = self.admin.incremental_alter_configs(resources, **self.bound)
+            self.all_done("changing topic", {each.name: future for each, future in changed.items()})
         deadline = time.monotonic() + _SETTLE_SECONDS
         while not self._are_known(changes) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -104,7 +129,7 @@ class ClusterWriter(ClusterReader):
     def _commit_once(
         self, offsets: Mapping[str, Mapping[Place, int]]
     ) -> Mapping[Place, KafkaError]:
-        futures = {
+        committed = {
             group: self.admin.alter_consumer_group_offsets(
                 [ConsumerGroupTopicPartitions(group, _positions(places))], **self.bound
             )[group]
@@ -113,7 +138,7 @@ class ClusterWriter(ClusterReader):
         }
         done = {
             group: self.result(f"committing offsets of group {group}", future)
-            for group, future in futures.items()
+            for group, future in committed.items()
         }
         return {
             (place.topic, place.partition): place.error
@@ -155,3 +180,18 @@ def _positions(places: Mapping[Place, int]) -> list[TopicPartition]:
 
 def _unheard(refused: Mapping[Place, KafkaError]) -> bool:
     return any(error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART for error in refused.values())
+
+
+def in_requests(items: Iterable[_T], partitions: Callable[[_T], int]) -> Iterator[list[_T]]:
+    """Split what is to be made into requests of so many partitions at most, or of one item."""
+    request: list[_T] = []
+    held = 0
+    for item in items:
+        wanted = partitions(item)
+        if request and held + wanted > MOST_PARTITIONS:
+            yield request
+            request, held = [], 0
+        request.append(item)
+        held += wanted
+    if request:
+        yield request
