@@ -30,6 +30,8 @@ from headrace.pipeline.topics.reading import ClusterReader
 _SETTLE_SECONDS: Final = 3.0
 MOST_PARTITIONS: Final = 1_000
 """Partitions that one request makes; brokers refuse requests for more than 10,000 as a whole."""
+_NAMED: Final = 10
+"""Topics that a message names, at most."""
 _T = TypeVar("_T")
 
 
@@ -148,22 +150,33 @@ class ClusterWriter(ClusterReader):
         }
 
     def await_leaders(self, partitions: Mapping[str, int]) -> None:
-        """Wait until topics have so many partitions, each with a leader."""
+        """Wait until topics have so many partitions, each with a leader.
+
+        As long as it takes while more and more have them: thousands of partitions take minutes.
+        """
         deadline = time.monotonic() + self.seconds
         waiting = dict(partitions)
         while waiting:
             found = self.descriptions(waiting)
-            waiting = {
+            left = {
                 topic: count for topic, count in waiting.items() if _led(found.get(topic)) < count
             }
+            if len(left) < len(waiting):
+                deadline = time.monotonic() + self.seconds
+            waiting = left
             if waiting and time.monotonic() > deadline:
-                raise KafkaUnavailableError(
-                    f"topics {', '.join(sorted(waiting))} were made, but have partitions without a "
-                    f"leader after {self.seconds:.0f} s; check that all brokers run, then apply "
-                    "again"
-                )
+                raise KafkaUnavailableError(_without_leaders(waiting, self.seconds))
             if waiting:
                 time.sleep(POLL_SECONDS)
+
+
+def _without_leaders(topics: Iterable[str], seconds: float) -> str:
+    named = sorted(topics)
+    others = f" and {len(named) - _NAMED:,} others" if len(named) > _NAMED else ""
+    return (
+        f"topics {', '.join(named[:_NAMED])}{others} were made, but have partitions without a leader "
+        f"after {seconds:.0f} s; check that all brokers run, then apply again"
+    )
 
 
 def _led(topic: Any | None) -> int:
