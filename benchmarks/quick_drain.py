@@ -7,6 +7,7 @@ import threading
 import time
 
 from benchmarks.quick_pipeline import bench
+from headrace.console.process.garbage import look_seldom
 from headrace.consumers.worker import Worker, WorkerOptions
 
 
@@ -14,6 +15,7 @@ def main(count: int) -> None:
     """Drain `count` jobs; prints one line of JSON."""
     lanes = [lane for lane in bench.topology.lanes() if lane.priority == "normal"]
     worker = Worker(bench, lanes, concurrency=100, options=WorkerOptions())
+    look_seldom()  # as `headrace worker` does
     thread = threading.Thread(target=worker.run)
     thread.start()
     (lane,) = worker.lanes.values()

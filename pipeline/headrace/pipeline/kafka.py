@@ -196,5 +196,7 @@ def make_reader(settings: KafkaSettings, **extra: Any) -> Consumer:
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
         "fetch.wait.max.ms": 50,
+        # Or a second of silence after the prefetch queue was full
+        "fetch.queue.backoff.ms": 10,
     }  # fmt: skip
     return Consumer(config | extra)

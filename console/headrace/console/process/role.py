@@ -123,6 +123,7 @@ class RoleProcess:
                 return None
             from headrace.console.process.services import WorkerService
 
+            look_seldom()
             return self._followed(WorkerService(self, lanes, concurrency, worker))
 
         self._add(Part("worker", make), worker.worker_drain_budget + _STUCK_AFTER)

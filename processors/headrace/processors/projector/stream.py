@@ -58,9 +58,7 @@ class Stream:
         self._begins: dict[Place, int] = {}
         self._unwritten: dict[Place, int] = {}
         """Where partitions begin that were never read: what is deleted of them later is missed."""
-        self._consumer: Consumer = make_reader(
-            kafka, **{"queued.max.messages.kbytes": 16_384, "fetch.queue.backoff.ms": 10}
-        )
+        self._consumer: Consumer = make_reader(kafka, **{"queued.max.messages.kbytes": 16_384})
         try:
             self._assign(positions)
         except BaseException:
