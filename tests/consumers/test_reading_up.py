@@ -10,19 +10,19 @@ class Clock:
         return self.now
 
 
+def goes_on(reading: ReadingUp, of_soon: int, assigned: int) -> bool:
+    reading.note(of_soon, assigned)
+    return reading.goes_on
+
+
 def test_it_goes_on_after_an_assignment_while_polls_bring_much_and_not_for_ever() -> None:
     clock = Clock()
     reading = ReadingUp(10, clock)
     assert not reading.goes_on
-    reading.note(10, assigned=3)
-    assert reading.goes_on
-    reading.note(9, assigned=3)
-    assert not reading.goes_on
+    assert goes_on(reading, 10, assigned=3)
+    assert not goes_on(reading, 9, assigned=3)
     clock.now += LONGEST - 1
-    reading.note(10, assigned=3)
-    assert reading.goes_on
+    assert goes_on(reading, 10, assigned=3)
     clock.now += 1
-    reading.note(10, assigned=3)
-    assert not reading.goes_on, "what hops has its turn, however much comes"
-    reading.note(10, assigned=4)
-    assert reading.goes_on, "more partitions, more to read"
+    assert not goes_on(reading, 10, assigned=3), "what hops has its turn, however much comes"
+    assert goes_on(reading, 10, assigned=4), "more partitions, more to read"
