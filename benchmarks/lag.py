@@ -2,7 +2,9 @@
 
 It makes lanes with 10,000 partitions on an embedded broker of its own, with a job in each, and looks
 at them from a fresh process: seconds, memory, and the requests that brokers got, by kind. Twice,
-because a watcher's second look is cheaper than its first.
+because a watcher's second look is cheaper than its first. Then as an exporter does, which is scraped.
+
+    python -m benchmarks.lag --lanes 10 --partitions 100
 
     python -m benchmarks.lag --lanes 100 --partitions 100
     python -m benchmarks.lag --lanes 10 --partitions 100 --delayed 1000000      # the tiers, too
@@ -23,11 +25,14 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Producer
+from prometheus_client import generate_latest
 
 from headrace.pipeline import Pipeline, Queue, broker, kafka
-from headrace.pipeline.settings import KafkaSettings, TopicSettings, load
+from headrace.pipeline.settings import ExporterSettings, KafkaSettings, TopicSettings, load
+from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.pipeline.topics import apply_plan, plan_topics
 from headrace.pipeline.topology import TIMED_TIERS
+from headrace.processors.lag.exporter import LagExporter
 from headrace.processors.lag.measuring import LagReader
 from headrace.processors.lag.report_json import as_json
 from headrace.schemas import headers
@@ -100,6 +105,21 @@ def measure(made: Pipeline, settings: KafkaSettings, *, counts_all: bool) -> lis
     return found
 
 
+def scrape(made: Pipeline, settings: KafkaSettings) -> dict[str, Any]:
+    """Look as an exporter does, and let a Prometheus ask it; gives what a scrape costs."""
+    metrics = Metrics(role="exporter")
+    exporter = LagExporter(made, settings, load(ExporterSettings), metrics)
+    exporter.look()
+    assert not exporter.is_stale, exporter.trouble
+    seconds, text = [], b""
+    for _ in range(5):
+        began = time.perf_counter()
+        text = generate_latest(metrics.registry)
+        seconds.append(time.perf_counter() - began)
+    series = sum(not line.startswith(b"#") for line in text.splitlines())
+    return {"seconds": max(seconds), "series": series, "mb": len(text) / 1e6}
+
+
 def log_requests() -> None:
     """Have librdkafka tell of each request on standard error."""
     common = kafka._common  # noqa: SLF001 - where every client's settings come from
@@ -141,7 +161,8 @@ def main() -> None:
         if options.requests:
             log_requests()
         settings = load(KafkaSettings, bootstrap_servers=options.child)
-        print(json.dumps(measure(made, settings, counts_all=options.delayed > 0)))
+        looks = measure(made, settings, counts_all=options.delayed > 0)
+        print(json.dumps([looks, {} if options.requests else scrape(made, settings)]))
         return
     with tempfile.TemporaryDirectory() as folder:
         wanted = broker.BrokerOptions(
@@ -161,10 +182,12 @@ def main() -> None:
 
 def report(options: argparse.Namespace, bootstrap: str) -> None:
     """Measure and print."""
-    looks, _ = run_child(options, bootstrap)
+    (looks, scraped), _ = run_child(options, bootstrap)
     for name, look in zip(("first look", "second look"), looks, strict=True):
         print(f"{name:<12}{look['seconds']:8.2f} s{look['peak_mb']:8.0f} MB peak"
               f"{look['json_mb']:8.1f} MB JSON")  # fmt: skip
+    print(f"{'a scrape':<12}{scraped['seconds']:8.2f} s{scraped['series']:8,} series"
+          f"{scraped['mb']:7.1f} MB text")  # fmt: skip
     _, log = run_child(options, bootstrap, "--requests")
     for kind, count in Counter(_SENT.findall(log)).most_common():
         print(f"{kind:<28}{count:8,} requests in two looks")
