@@ -84,5 +84,6 @@ def test_records_that_wait_are_bounded_by_their_bytes(
         journal.gate.touch()
         wait_until("all have ended", lambda: done(count))
         stage.drained()
-    assert BUFFER <= peak <= BUFFER + ONE_POLL + 2 * PAYLOAD
+    # Two run beyond the buffer, and two may be counted twice, as they go from one to the other
+    assert BUFFER <= peak <= BUFFER + ONE_POLL + 4 * PAYLOAD
     assert runs_too_many(journal) == {}
