@@ -7,6 +7,6 @@ pin() { uv pip compile "$@" --universal --python-version 3.11 --only-binary :all
     --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet; }
 pin pyproject.toml requirements/build.in --extra all -o requirements/run.txt
 pin pyproject.toml requirements/build.in --extra all --extra plot --group dev -c requirements/run.txt -o requirements/dev.txt
-pin pyproject.toml --extra claims --extra otel --extra postgres --extra processors --extra scaler -c requirements/run.txt -o requirements/image.txt
+pin pyproject.toml --extra claims --extra otel --extra postgres --extra processors --extra scaler --extra speed -c requirements/run.txt -o requirements/image.txt
 pin requirements/build.in -c requirements/run.txt -o requirements/build.txt
 pin --group bench -c requirements/dev.txt -o requirements/bench.txt

@@ -16,13 +16,14 @@ from headrace.consumers.executors import (
     ThreadExecutor,
 )
 from headrace.consumers.executors.contract import Tell
+from headrace.consumers.executors.event_loops import new_event_loop
 from headrace.consumers.outcomes import Attempted, Outcome, Succeeded
 from headrace.consumers.records import Assignment, JobRecord
 from headrace.consumers.running import Runner
 from headrace.pipeline import Lane, Pipeline, Progress
 from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.known_schemas import known_schemas
-from headrace.pipeline.settings import ClaimSettings, KafkaSettings
+from headrace.pipeline.settings import ClaimSettings, EventLoop, KafkaSettings
 from headrace.schemas.headers import JobHeaders
 from tests.consumers import executor_samples
 from tests.consumers.executor_samples import samples
@@ -120,6 +121,9 @@ def make(where: str, *, slots: int = 2, kind: str | None = None) -> Bench:
 
     makers: dict[str, Callable[[], Executor]] = {
         "async": lambda: AsyncExecutor(runner(), report, tell, cancel_grace=0.2),
+        "uvloop": lambda: AsyncExecutor(
+            runner(), report, tell, cancel_grace=0.2, loop=new_event_loop(EventLoop.UVLOOP)
+        ),
         "thread": lambda: opened_thread_executor(report, tell, slots, lost),
         "process": lambda: ProcessExecutor(child_setup(), report, tell, slots),
         "isolated": lambda: IsolatedExecutor(child_setup, report, tell),
@@ -127,7 +131,8 @@ def make(where: str, *, slots: int = 2, kind: str | None = None) -> Bench:
     executor = makers[where]()
     if isinstance(executor, AsyncExecutor):
         executor.open()
-    bench = Bench(kind or ("async" if where == "async" else "sync"), executor, reports, lost, told)
+    on_loop = isinstance(executor, AsyncExecutor)
+    bench = Bench(kind or ("async" if on_loop else "sync"), executor, reports, lost, told)
     threading.Thread(target=bench.watch, name="bench-watch", daemon=True).start()
     return bench
 

@@ -16,9 +16,9 @@ from tests.consumers.executor_bench import LONG, SCHEMAS, Bench, make, runner, u
 from tests.support.stage import wait_until
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = make("async")
+@pytest.fixture(params=["async", "uvloop"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    bench = make(request.param)
     yield bench
     bench.end()
 

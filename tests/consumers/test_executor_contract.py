@@ -24,6 +24,7 @@ from tests.consumers.executor_bench import LONG, MAX_RESULT, Bench, make
 
 KINDS = {
     "async": ("async", "async"),
+    "uvloop": ("uvloop", "async"),
     "thread": ("thread", "sync"),
     "process": ("process", "sync"),
     "process-with-coroutines": ("process", "async"),

@@ -53,6 +53,8 @@ class StubRecorder:
     def prove_membership(self) -> None:
         self.trusts_membership = True
 
+    note_membership = prove_membership
+
     def distrust_membership(self) -> None:
         self.trusts_membership = False
 

@@ -21,7 +21,7 @@ from confluent_kafka import Message
 from headrace.consumers import settling
 from headrace.consumers.outcomes import Attempted, ComeBack, Finish, GiveBack, HoldHere, error_info
 from headrace.consumers.recent import RecentJobs
-from headrace.consumers.records import Assignment, JobRecord, RawRecord, header_list
+from headrace.consumers.records import HOLDING, Assignment, JobRecord, RawRecord, header_list
 from headrace.consumers.retry import decide
 from headrace.consumers.settled import Rules, Settled, StayHere
 from headrace.pipeline.context import Progress
@@ -67,9 +67,10 @@ def receive(
             return settling.send_round_or_bury(raw, job, rules, now)
         job_type = job_type or nobodys()  # its key waits for a worker that knows it
     policy = job_type.policy
+    key = message.key()
     record = JobRecord(
         job,
-        message.key(),
+        key,
         payload,
         rules.lane,
         message.partition() or 0,
@@ -77,6 +78,7 @@ def receive(
         assignment,
         job_type,
         (policy.timeout or rules.timeout).total_seconds(),
+        len(payload) + len(key or b"") + HOLDING,
     )
     return admit(record, rules, recent, now)
 

@@ -185,7 +185,7 @@ class Member:
             if not self._has_rejoined(self._fatal, timeout):
                 return []
             self._fatal = None
-        self._recorder.prove_membership()
+        self._recorder.note_membership()
         changes = self._changes
         messages = self._fetch(timeout, most)
         self._figures.last_poll = time.monotonic()

@@ -32,6 +32,8 @@ from headrace.pipeline.tracing import NO_TRACES, Traces
 _LOG = structlog.get_logger("headrace.recording")
 _AT_ONCE = 200
 """Hand-overs in one transaction, unless said otherwise."""
+_NOTE_EVERY = 0.05
+"""Seconds after which the group membership is noted again though nothing waits for it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between questions how a transaction has ended."""
 
@@ -77,6 +79,7 @@ class Recorder:
         self.commits = Commits(partitions, figures)
         partitions.before_asking = self._end_unresolved
         self._membership: Any = None
+        self._note_at = 0.0
         self._consumer: Consumer | None = None
 
     def belong_to(self, consumer: Consumer) -> None:
@@ -84,15 +87,23 @@ class Recorder:
         self._consumer = consumer
         self.commits.belong_to(consumer)
 
-    def prove_membership(self) -> None:
-        """Note the group membership. Call it right before each poll.
+    def note_membership(self) -> None:
+        """Note the group membership, unless it is known. Call it right before each poll.
 
         A poll serves the rebalances that came before it, so after it the partitions still owned
         are those of this membership, or the broker refuses it: a member that slept through the
-        loss of its partitions cannot hand over with a fresh membership.
+        loss of its partitions cannot hand over with a fresh membership. An older one is refused all
+        the more; but to ask takes the client longer than a whole poll, so while nothing waits to
+        be handed over it is asked now and then.
         """
+        if self._membership is None or self._backlog or time.monotonic() >= self._note_at:
+            self.prove_membership()
+
+    def prove_membership(self) -> None:
+        """Note the group membership as it is now."""
         assert self._consumer is not None
         self._membership = self._consumer.consumer_group_metadata()
+        self._note_at = time.monotonic() + _NOTE_EVERY
 
     def distrust_membership(self) -> None:
         """The last poll changed what is owned: nothing is handed over before the next one."""

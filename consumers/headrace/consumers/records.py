@@ -1,7 +1,7 @@
 """A job as a worker has it: one frozen record, from the poll to the recorded outcome."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from confluent_kafka import Message
 
@@ -36,6 +36,10 @@ class Assignment:
     trust: Trust = field(default_factory=Trust)
 
 
+HOLDING: Final = 1_000
+"""Bytes of memory that a job costs beside its payload and key, roughly."""
+
+
 class JobRecord(NamedTuple):
     """One record of a lane that is a job: what it says and where it lies."""
 
@@ -49,16 +53,13 @@ class JobRecord(NamedTuple):
     job_type: JobType[..., ..., Any, Any]
     timeout: float
     """Seconds that one attempt may take."""
+    size: int = HOLDING
+    """Bytes of memory that holding it costs, roughly."""
 
     @property
     def place(self) -> tuple[Assignment, int]:
         """What tells this record from every other one that this process ever had."""
         return (self.assignment, self.offset)
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory that holding it costs, roughly."""
-        return len(self.payload) + len(self.key or b"") + 1_000
 
 
 class RawRecord(NamedTuple):

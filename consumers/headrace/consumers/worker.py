@@ -23,6 +23,7 @@ from headrace.consumers.executors import (
     ThreadExecutor,
 )
 from headrace.consumers.executors.contract import Calls, call_of
+from headrace.consumers.executors.event_loops import new_event_loop
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import LaneFigures
 from headrace.consumers.handover import HandOvers
@@ -198,9 +199,12 @@ class Worker:
     def _open_executors(self) -> None:
         calls: Calls = call_of if self._attempts is None else self._attempts.call_of
         report, tell = self._report, self._tell
-        loop = AsyncExecutor(self._runner, report, tell, calls=calls, on_stuck=self._on_stuck_loop)
-        loop.open()
-        self._executors["async"] = loop
+        loop = new_event_loop(self.options.settings.worker_event_loop)
+        coroutines = AsyncExecutor(
+            self._runner, report, tell, calls=calls, loop=loop, on_stuck=self._on_stuck_loop
+        )
+        coroutines.open()
+        self._executors["async"] = coroutines
         self._executors["thread"] = ThreadExecutor(
             self._runner, report, tell, self.concurrency, self._on_lost_threads, calls
         )

@@ -11,6 +11,7 @@ that of a newer writer it is given (`topics apply` publishes them), and passes o
 import io
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +21,7 @@ from headrace.schemas import framing
 from headrace.schemas.errors import UndecodableError, UnknownSchemaError
 from headrace.schemas.fingerprint import schema_text
 from headrace.schemas.parsed import ParsedSchema, parse
+from headrace.schemas.plain_avro import long, shared_long, text
 from headrace.schemas.states import JobState
 
 _OPTIONAL_STRING: Final = {"type": ["null", "string"], "default": None}
@@ -156,6 +158,11 @@ _DETAILS: Final = (*Transition._fields[_FIRST_DETAIL:_FIRST_RARE], "rare")
 _RARE_DETAILS: Final = Transition._fields[_FIRST_RARE:]
 _NO_RARE: Final = (None,) * len(_RARE_DETAILS)
 _NO_DETAILS: Final = (None,) * (len(_DETAILS) - 1) + _NO_RARE
+_NO_DETAIL, _SOME_DETAIL = long(0), long(1)
+"""Which branch of the union follows."""
+_NO_MORE: Final = long(0)
+"""The empty block that ends an array."""
+_DETAIL_ALONE: Final = fastavro.parse_schema(json.loads(json.dumps(_DETAIL)))
 _NONE: Final[Mapping[bytes, ParsedSchema]] = MappingProxyType({})
 
 
@@ -166,38 +173,47 @@ def encode_batch(transitions: Sequence[Transition]) -> bytes:
         transitions: At least one; all of one lane and one worker.
     """
     first = transitions[0]
-    buffer = io.BytesIO()
-    buffer.write(_PREFIX)
-    rows = [_row(transition) for transition in transitions]
-    batch = {"lane": first.lane, "worker": first.worker, "transitions": rows}
-    fastavro.schemaless_writer(buffer, _OWN.parsed, batch)
-    return buffer.getvalue()
+    head = (_PREFIX, text(first.lane), text(first.worker), long(len(transitions)))
+    return b"".join((*head, *map(_row, transitions), _NO_MORE))
 
 
-def _row(transition: Transition) -> dict[str, Any]:
+def _row(transition: Transition) -> bytes:
+    job_id, job_type, state, _, partition, offset = transition[:6]
+    attempt, step, generation, time, created, _, started, ended = transition[6:_FIRST_DETAIL]
     details = transition[_FIRST_DETAIL:]
-    return {
-        "job_id": transition.job_id,
-        "job_type": transition.job_type,
-        "state": transition.state,
-        "partition": transition.partition,
-        "offset": transition.offset,
-        "attempt": transition.attempt,
-        "step": transition.step,
-        "generation": transition.generation,
-        "time": transition.time,
-        "created": transition.created,
-        "started": transition.started or 0,
-        "ended": transition.ended or 0,
-        "detail": None if details == _NO_DETAILS else _detail(transition),
-    }
+    return b"".join(
+        (
+            text(job_id),
+            _kind(job_type, state, partition),
+            long(offset),
+            _run(attempt, step, generation),
+            shared_long(time),
+            shared_long(created),
+            shared_long(started or 0),
+            shared_long(ended or 0),
+            _NO_DETAIL if details == _NO_DETAILS else _detail(transition),
+        )
+    )
 
 
-def _detail(transition: Transition) -> dict[str, Any]:
+@lru_cache(maxsize=1_024)
+def _kind(job_type: str, state: str, partition: int) -> bytes:
+    return text(job_type) + text(state) + long(partition)
+
+
+@lru_cache(maxsize=256)
+def _run(attempt: int, step: int, generation: int) -> bytes:
+    return long(attempt) + long(step) + long(generation)
+
+
+def _detail(transition: Transition) -> bytes:
     values = transition[_FIRST_RARE:]
     rare = None if values == _NO_RARE else dict(zip(_RARE_DETAILS, values, strict=True))
     details = (*transition[_FIRST_DETAIL:_FIRST_RARE], rare)
-    return dict(zip(_DETAILS, details, strict=True))
+    buffer = io.BytesIO()
+    buffer.write(_SOME_DETAIL)
+    fastavro.schemaless_writer(buffer, _DETAIL_ALONE, dict(zip(_DETAILS, details, strict=True)))
+    return buffer.getvalue()
 
 
 def decode_batch(

@@ -89,6 +89,7 @@ class AsyncExecutor:
         cancel_grace: Seconds that a job may live on after being cancelled.
         stuck_after: Seconds that a job over its time and grace may hold up the loop.
         calls: Says what is to be run.
+        loop: The event loop to run on; asyncio's own unless given.
         on_stuck: Told, again and again, that the loop runs nothing any more: it has ended by
             itself, or a job holds it up for good. Only a new process helps.
     """
@@ -102,6 +103,7 @@ class AsyncExecutor:
         cancel_grace: float = CANCEL_GRACE,
         stuck_after: float = STUCK_AFTER,
         calls: Calls = call_of,
+        loop: asyncio.AbstractEventLoop | None = None,
         on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
@@ -118,7 +120,7 @@ class AsyncExecutor:
         self._inbox: deque[JobRecord] = deque()
         self._scheduled = False
         self._running: dict[asyncio.Task[None], _Running] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop or asyncio.new_event_loop()
         self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
         self._failure: BaseException | None = None

@@ -34,7 +34,12 @@ from headrace.pipeline.settings.scaler import ScalerSettings
 from headrace.pipeline.settings.statistics import StatisticsSettings
 from headrace.pipeline.settings.store import StoreSettings
 from headrace.pipeline.settings.traces import TraceSettings
-from headrace.pipeline.settings.worker import SchedulerSettings, WorkerMode, WorkerSettings
+from headrace.pipeline.settings.worker import (
+    EventLoop,
+    SchedulerSettings,
+    WorkerMode,
+    WorkerSettings,
+)
 
 ALL_SETTINGS: Final[tuple[type[Settings], ...]] = (
     KafkaSettings,
@@ -83,6 +88,7 @@ __all__ = [
     "PREFIX",
     "ClaimSettings",
     "CommaList",
+    "EventLoop",
     "ExporterSettings",
     "HeartbeatSettings",
     "HttpSettings",

@@ -22,6 +22,14 @@ class WorkerMode(StrEnum):
     SCHEDULER = "scheduler"
 
 
+class EventLoop(StrEnum):
+    """What coroutine functions run on."""
+
+    AUTO = "auto"
+    ASYNCIO = "asyncio"
+    UVLOOP = "uvloop"
+
+
 class WorkerSettings(Settings):
     """What a worker serves and how."""
 
@@ -36,6 +44,7 @@ class WorkerSettings(Settings):
         ),
         "`HEADRACE_WORKER_MODE=scheduler` refuses `HEADRACE_ENABLE_SCHEDULER=false`.",
         "`HEADRACE_WORKER_CONCURRENCY` is 2 in thin mode when it is not set.",
+        "`HEADRACE_WORKER_EVENT_LOOP=uvloop` needs uvloop: `pip install 'headrace[speed]'`.",
     )
 
     worker_mode: WorkerMode = Field(
@@ -78,6 +87,11 @@ class WorkerSettings(Settings):
         description="Bytes of notes of `dedup_key`s remembered per lane, some 450 for each job "
         "within the window; beyond it the oldest are forgotten, and their jobs run again when "
         "they are submitted again.",
+    )
+    worker_event_loop: EventLoop = Field(
+        default=EventLoop.AUTO,
+        description="What coroutine functions run on: `uvloop`, which `headrace[speed]` installs, "
+        "`asyncio`, the one of the standard library, or `auto`: the first if it is there.",
     )
     worker_transitions: bool = Field(
         default=True, description="Whether job transitions are published on the events topic."

