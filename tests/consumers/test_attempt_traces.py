@@ -1,5 +1,6 @@
 """An attempt's span ends once, with what became of the job, however that came about."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -142,7 +143,7 @@ def test_what_is_no_job_goes_to_the_dead_letters_untouched() -> None:
     decided = world.attempt(Failed(ERROR), attempt=2)
     assert isinstance(decided, Settled)
     assert decided.transition is not None
-    foreign = decided._replace(transition=decided.transition._replace(job_type=""))
+    foreign = replace(decided, transition=decided.transition._replace(job_type=""))
     assert handover_spans.begun(world.traces, foreign) is foreign
 
 

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_bytes_that_are_no_arguments_are_undecodable(bench: Bench) -> None:
     good = bench.start("double", number=1)
     bench.report()
     for payload in (b"", b"text", good.payload[:10] + b"\xff" * 12):
-        bench.executor.start(good._replace(payload=payload))
+        bench.executor.start(replace(good, payload=payload))
         assert isinstance(bench.report().outcome, Undecodable)
 
 

@@ -6,6 +6,7 @@ another; a line goes on after its partition was given up, beside the new owner; 
 
 import os
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -101,7 +102,7 @@ class LinesModel(RuleBasedStateMachine):
         head = data.draw(st.sampled_from(heads))
         line = self.lists[head.partition][line_key(head)]
         # A head that was retried in place is another record at the same place.
-        retried = head._replace(headers=head.headers._replace(attempt=2, step=1))
+        retried = replace(head, headers=head.headers._replace(attempt=2, step=1))
         line.pop(0)
         follower = self.lines.leave(data.draw(st.sampled_from((head, retried))))
         assert follower is (line[0] if line else None)

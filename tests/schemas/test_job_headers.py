@@ -43,7 +43,7 @@ def test_a_new_job_is_read_back() -> None:
 
 
 @given(
-    st.sampled_from(SUBMITTED[:1] + [(headers.ID, b""), (headers.ID, None)]),
+    st.sampled_from([*SUBMITTED[:1], (headers.ID, b""), (headers.ID, None)]),
     st.sampled_from([TIME, b"", b"soon", None]),
     st.lists(st.sampled_from(SUBMITTED[2:] + _ODD), min_size=7, max_size=7),
 )

@@ -3,6 +3,8 @@
 They are the worker's, not the handler's, so that a job whose process is killed has one too.
 """
 
+from dataclasses import replace
+
 from headrace.consumers.executors.contract import call_of
 from headrace.consumers.outcomes import Attempted, GiveBack, HoldHere, Outcome
 from headrace.consumers.records import Assignment, JobRecord
@@ -33,7 +35,7 @@ class AttemptTraces:
         """Begin an attempt's span; gives what is to be run, within it."""
         span = self._traces.attempt(_received(record, self._worker))
         self._open[record.place] = span
-        return call_of(record)._replace(trace=span.context)
+        return replace(call_of(record), trace=span.context)
 
     def settled(
         self,

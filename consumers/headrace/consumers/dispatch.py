@@ -10,6 +10,7 @@ a job that was read
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from headrace.consumers import settling
 from headrace.consumers.clock import now_ms
@@ -251,4 +252,4 @@ def resumed_head(record: JobRecord, owned: OwnedPartition) -> JobRecord:
     parked = owned.standing.parked.get(record.offset)
     if parked is None:
         return record
-    return record._replace(headers=resumed(record.headers, parked))
+    return replace(record, headers=resumed(record.headers, parked))

@@ -10,6 +10,7 @@ among what waits and runs.
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from headrace.consumers import settling
@@ -85,7 +86,7 @@ class Dropping:
         if not self._orders.some or isinstance(attempted.outcome, Succeeded | Interrupted):
             return attempted
         order = self._orders.cancels(record.headers)
-        return attempted if order is None else attempted._replace(outcome=Cancelled(order.why))
+        return attempted if order is None else replace(attempted, outcome=Cancelled(order.why))
 
     def _drops(self, record: JobRecord, owned: OwnedPartition) -> bool:
         if self._orders.drops(record.headers) is None:

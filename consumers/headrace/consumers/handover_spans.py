@@ -1,6 +1,7 @@
 """The spans of hand-overs: begun when one is decided, ended when its transaction is committed."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from headrace.consumers.settled import Settled
@@ -24,7 +25,7 @@ def begun(traces: Traces, settled: Settled) -> Settled:
         return settled
     operation, size = _OPERATIONS[handover.kind], len(handover.value or b"")
     span = traces.sending(operation, handover.topic, handover.headers, size)
-    return settled._replace(handover=handover._replace(span=span))
+    return replace(settled, handover=handover._replace(span=span))
 
 
 def end(landed: Iterable[Settled]) -> None:

@@ -3,7 +3,6 @@
 import traceback
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
 
 from headrace.pipeline.context import Progress
 from headrace.pipeline.retry import qualified_names
@@ -167,8 +166,9 @@ Outcome = (
 )
 
 
-class Attempted(NamedTuple):
-    """An outcome with its times, in epoch milliseconds."""
+@dataclass(slots=True)
+class Attempted:
+    """An outcome with its times, in epoch milliseconds. Not frozen for the reason of `JobRecord`."""
 
     outcome: Outcome
     started: int

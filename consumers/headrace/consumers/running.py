@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from headrace.consumers.outcomes import (
     ErrorInfo,
@@ -43,8 +43,12 @@ from headrace.schemas.headers import CLAIM
 from headrace.schemas.trace_context import TraceContext
 
 
-class Call(NamedTuple):
-    """One attempt to run, with nothing in it that cannot be pickled."""
+@dataclass(slots=True)
+class Call:
+    """One attempt to run, with nothing in it that cannot be pickled.
+
+    Not frozen for the reason of `JobRecord`.
+    """
 
     job_type: str
     job_id: str

@@ -46,8 +46,12 @@ class HandOver(NamedTuple):
     """Told when it has changed hands."""
 
 
-class Settled(NamedTuple):
-    """What became of one record of the lane, ready to be recorded."""
+@dataclass(slots=True)
+class Settled:
+    """What became of one record of the lane, ready to be recorded.
+
+    Not frozen for the reason of `JobRecord`.
+    """
 
     assignment: Assignment
     offset: int

@@ -3,6 +3,8 @@
 What is decided stands in `execution` and `retry`; here is only how it is written down.
 """
 
+from dataclasses import replace
+
 from headrace.consumers import dead_letters
 from headrace.consumers.outcomes import (
     Attempted,
@@ -56,11 +58,12 @@ def stay_here(
     """Let a job of an ordered queue come back without leaving its lane."""
     now = attempted.ended
     transition, following = _coming_back(record, decision, rules, now)
-    told = _measured(record, transition, None, attempted)._replace(
+    told = replace(
+        _measured(record, transition, None, attempted),
         transition=transition._replace(started=attempted.started, ended=attempted.ended),
         announcement=True,
     )
-    return StayHere(record._replace(headers=following), decision.due, told)
+    return StayHere(replace(record, headers=following), decision.due, told)
 
 
 def _measured(

@@ -11,7 +11,7 @@ read, written or remembered.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -224,7 +224,7 @@ class LaneDedup:
             return settling.drop_double(record, self._rules, now)
         if verdict is Verdict.FIRST:
             self._write(record, self._firsts.note(record.partition, job))
-        return record._replace(headers=marked(job))
+        return replace(record, headers=marked(job))
 
     def _is_cancelled(self, job: JobHeaders) -> bool:
         return self._orders.cancels(job) is not None

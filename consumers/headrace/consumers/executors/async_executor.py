@@ -243,10 +243,10 @@ class AsyncExecutor:
         self._scheduled = False
         if self._stopping is None or self._stopping.is_set():
             return
+        now, started = time.monotonic(), now_ms()
         while self._inbox:
             record = self._inbox.popleft()
-            deadline = time.monotonic() + record.timeout
-            running = _Running(record, now_ms(), deadline, self._tell)
+            running = _Running(record, started, now + record.timeout, self._tell)
             # A context of its own: this one is that of the job whose end made room.
             running.task = self._loop.create_task(self._attempt(running), context=Context())
             self._running[running.task] = running

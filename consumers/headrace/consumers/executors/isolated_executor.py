@@ -175,7 +175,7 @@ class _Room:
         try:
             self._process: Any = context.Process(
                 target=child.run_isolated,
-                args=(setup, call._replace(begin_before=float("inf")), theirs),
+                args=(setup, replace(call, begin_before=float("inf")), theirs),
                 name="headrace-isolated",
                 daemon=True,
             )
