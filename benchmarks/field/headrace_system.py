@@ -39,7 +39,7 @@ HEADRACE = HeadraceSystem(
     service=ServiceKind.KAFKA,
     app="headrace_app",
     requirements=None,
-    packages=("headrace", "confluent-kafka", "fastavro"),
+    packages=("headrace", "confluent-kafka", "fastavro", "uvloop"),
     commands=_worker,
     features=frozenset(Feature),
     durability="acks=all, idempotent; runs again after a crash; outcome stored before the commit; "

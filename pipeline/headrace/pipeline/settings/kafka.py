@@ -189,8 +189,9 @@ class ProducerSettings(Settings):
     )
 
     producer_linger: Duration = Field(
-        default=timedelta(milliseconds=1),
-        description="How long a record waits for company in its batch.",
+        default=timedelta(0),
+        description="How long a record waits for company in its batch. While a request is on its "
+        "way to a broker records wait for the next one anyway, so batches grow with the load.",
     )
     producer_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         default="lz4", description="Compression of batches."
