@@ -65,7 +65,12 @@ class Schedulers:
         self._started += 1
         log = self._folder / f"scheduler-{self._started}.log"
         command = [sys.executable, "-m", "headrace", "scheduler", self._reference]
-        environment = os.environ | {"HEADRACE_HTTP_ENABLED": "false"}
+        environment = os.environ | {
+            "HEADRACE_HTTP_ENABLED": "false",
+            # An installed package has its bytecode; it is not to be made anew by each process.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self._folder / "bytecode"),
+        }
         with log.open("wb") as file:
             process = psutil.Popen(command, env=environment, stderr=file, stdout=file)
         wait("a scheduler has joined", lambda: "partitions assigned" in log.read_text(), 60)

@@ -24,9 +24,11 @@ class StubConsumer:
         self.callbacks: dict[str, Callable[..., None]] = {}
         self.member_id = "member"
         self.before_change: Callable[[], None] = lambda: None
+        self.subscriptions: list[tuple[list[str], list[str]]] = []
 
     def subscribe(self, topics: list[str], **callbacks: Callable[..., None]) -> None:
         self.callbacks = callbacks
+        self.subscriptions.append((topics, sorted(callbacks)))
 
     def poll(self, timeout: float) -> None:
         if self.changes:
@@ -158,3 +160,13 @@ def test_what_is_revoked_in_a_classic_group_is_handed_over_in_the_generation_tha
     consumer.changes = ["on_revoke"]
     member.poll(0, 1)
     assert work.could_hand_over == [can]
+
+
+@pytest.mark.parametrize(("classic", "times"), [(False, 2), (True, 1)], ids=["consumer", "classic"])
+def test_who_asks_for_more_tells_its_subscription_anew_where_that_changes_nothing(
+    classic: bool, times: int
+) -> None:
+    consumer, _, member = joined(classic=classic)
+    member.ask_for_more()
+    every = (["shop.default.normal"], ["on_assign", "on_lost", "on_revoke"])
+    assert consumer.subscriptions == [every] * times

@@ -116,13 +116,31 @@ class Member:
 
         consumer = self._make_consumer(on_commit, self._on_error)
         self._recorder.belong_to(consumer)
+        self._subscribe(consumer)
+        return consumer
+
+    def _subscribe(self, consumer: Consumer) -> None:
         consumer.subscribe(
             self._topics,
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
-        return consumer
+
+    def ask_for_more(self) -> None:
+        """Ask at once what is this member's now: the answer is served by the next polls.
+
+        Else it is asked with the next heartbeat, which the broker may want seconds later only. The
+        client has no call for it; but it tells a subscription at once (KIP-848), and the broker
+        changes nothing when that is the same. In a classic group it would begin a rebalance, so
+        nothing is asked there.
+        """
+        if self._classic or self._fatal is not None:
+            return
+        try:
+            self._subscribe(self._consumer)
+        except KafkaException as error:
+            self._errors.warn("the group is not asked", group=self._group, error=str(error))
 
     def _has_rejoined(self, error: KafkaError, timeout: float) -> bool:
         """Go on with a new consumer: after a fatal error the client does nothing any more.

@@ -69,9 +69,13 @@ class OrdersReader:
         """Begin to read."""
         self._thread.start()
 
+    def end(self) -> None:
+        """Read no more. The thread ends soon; `stop` waits for it."""
+        self._stop.set()
+
     def stop(self) -> None:
         """End within a second, if it has begun."""
-        self._stop.set()
+        self.end()
         if self._thread.is_alive():
             self._thread.join(_PAUSE)
 

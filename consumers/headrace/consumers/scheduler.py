@@ -38,6 +38,7 @@ from headrace.consumers.records import Assignment
 from headrace.consumers.releases import Releases
 from headrace.consumers.scheduler_clients import SchedulerClients
 from headrace.consumers.schedules.runner import ScheduleRunner
+from headrace.consumers.sharing import Sharing
 from headrace.consumers.stray import Stray, read_delayed
 from headrace.consumers.sweeping import Sweeping
 from headrace.consumers.tiers_dropping import TiersDropping
@@ -142,6 +143,7 @@ class Scheduler:
             self.orders.orders, self._in_hand, self._recorder, self.name, self.figures
         )
         self._reading_up = ReadingUp(_MUCH)
+        self._sharing = Sharing(self._soon, self.partitions, self.figures)
         self._sweeping = Sweeping(self.orders.orders, producer, topology.control)
         self.heart = self._make_heart()
 
@@ -152,16 +154,20 @@ class Scheduler:
         _LOG.info("scheduler started", scheduler=self.name, tiers=[tier.name for tier in TIERS])
         try:
             self.orders.start()
+            member = self._join()  # which goes on while the orders are read
             self.orders.await_caught_up(self.stopping)
-            member = self._join()
             self._schedules.start()
             self.heart.start()
             try:
                 while not self.stopping.is_set():
                     self._turn(member)
             finally:
-                self._schedules.stop()
+                # The group is left first: what is due meanwhile is late until another has it.
+                self._schedules.end()
+                self.orders.end()
                 member.leave()
+                self._schedules.stop()
+                self._clients.close()
         except Exception as error:
             _LOG.exception("the scheduler stopped")
             self.failure = error
@@ -235,7 +241,9 @@ class Scheduler:
         self._spill_if_short(now)
         self._pause_and_resume(member, now)
         self._take_in(member, member.poll(self._wait(), _POLL))
-        self._schedules.follow(self.partitions.owned.get((self._soon, 0)))
+        self._sharing.step(member)
+        if not self._reading_up.goes_on:
+            self._schedules.follow(self.partitions.owned.get((self._soon, 0)))
         if (self._soon, 0) in self.partitions.owned:
             self._sweeping.step()
         self.figures.held, self.figures.held_bytes = len(self._in_hand), self._in_hand.bytes
@@ -263,7 +271,8 @@ class Scheduler:
         leaving = self._releases.bytes + self._recorder.waiting_bytes
         for place, owned in self.partitions.owned.items():
             enough = self._in_hand.has_enough(place, now, leaving, paused=owned.paused)
-            wanted = enough or owned.ledger.full
+            later = self._reading_up.goes_on and not self._tiers[place[0]].is_soon
+            wanted = enough or later or owned.ledger.full
             if wanted and not owned.paused:
                 member.pause([owned])
             elif owned.paused and not wanted:
@@ -273,10 +282,10 @@ class Scheduler:
     def _wait(self) -> float:
         """Seconds until something is due, at most the interval; short while answers are awaited."""
         longest = self.options.settings.scheduler_interval.total_seconds()
-        if self._awaits_answers:
+        if self._awaits_answers or self._reading_up.goes_on:
             longest = min(longest, _SOON_ANSWERED)
         upcoming = self._in_hand.next_move()
-        if upcoming is None:
+        if upcoming is None or self._reading_up.goes_on:
             return longest
         return min(longest, max(0.0, upcoming / 1000 - time.time()))
 

@@ -1,10 +1,10 @@
 """The Kafka clients of a scheduler: who reads the tiers, who writes to lanes, who hands over."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from headrace.consumers.partitions import committed_offsets
 from headrace.pipeline.kafka import make_consumer, make_producer, make_transactional_producer
@@ -21,6 +21,8 @@ class SchedulerClients:
     group: str
     kafka: KafkaSettings
     producing: ProducerSettings
+    _lookers: list[Consumer] = field(default_factory=list)
+    """The one that peeks: kept, since a new one takes longer to connect than the broker to answer."""
 
     def consumer(
         self, on_commit: Callable[..., None], on_error: Callable[[KafkaError], None]
@@ -30,8 +32,8 @@ class SchedulerClients:
         Each member gets its part of every tier. The assignor that is used else counts partitions
         alone, and may leave all those of `soon`, which have most of the work, to one member.
         """
-        # A partition that is read again waits for the answer to what was asked without it.
-        extra: dict[str, Any] = {"fetch.wait.max.ms": 100}
+        # A partition that is new, or read again, waits for the answer to what was asked without it.
+        extra: dict[str, Any] = {"fetch.wait.max.ms": 25}
         if self.kafka.group_protocol is Protocol.CONSUMER:
             extra["group.remote.assignor"] = "range"
         return make_consumer(
@@ -53,8 +55,15 @@ class SchedulerClients:
 
     def peek(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Read what was committed without waiting for the end of a dead scheduler's transaction."""
-        looker = make_consumer(self.kafka, self.group)
+        if not self._lookers:
+            self._lookers.append(make_consumer(self.kafka, self.group))
         try:
-            return committed_offsets(looker, places, _PEEK)
-        finally:
-            looker.close()
+            return committed_offsets(self._lookers[0], places, _PEEK)
+        except KafkaException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the one that peeks; the others belong to those who use them."""
+        while self._lookers:
+            self._lookers.pop().close()

@@ -158,7 +158,10 @@ class SimulatedConsumer:
     ) -> None:
         self._host.call()
         self._callbacks = SimpleNamespace(assign=on_assign, revoke=on_revoke, lost=on_lost)
-        self.member = self._broker.join(self._group)
+        if (
+            self.member is None
+        ):  # told anew, a subscription asks what the member's part is (KIP-848)
+            self.member = self._broker.join(self._group)
 
     def close(self) -> None:
         self._host.call()

@@ -19,11 +19,13 @@ from headrace.consumers.member import Member
 from headrace.consumers.orders import Orders
 from headrace.consumers.outcomes import Attempted, Died
 from headrace.consumers.partitions import Partitions
+from headrace.consumers.reading_up import ReadingUp
 from headrace.consumers.recent import READ_BACK
 from headrace.consumers.recording import Recorder
 from headrace.consumers.records import JobRecord
 from headrace.consumers.scheduler import Scheduler, SchedulerOptions
 from headrace.consumers.settled import Rules
+from headrace.consumers.sharing import Sharing
 from headrace.consumers.slots import Slots
 from headrace.consumers.transition_log import TransitionLog
 from headrace.pipeline import Lane
@@ -280,7 +282,13 @@ class SchedulerProcess(_Mortal):
     def __init__(self, broker: Broker, name: str) -> None:
         super().__init__(Host(broker, name))
         clients = partial(_Clients, self.host)
-        changed = {"SchedulerClients": clients, "Partitions": _Partitions}
+        clock = broker.clock.monotonic
+        changed = {
+            "SchedulerClients": clients,
+            "Partitions": _Partitions,
+            "ReadingUp": partial(ReadingUp, clock=clock),
+            "Sharing": partial(Sharing, clock=clock),
+        }
         with patch.dict(vars(scheduler_module), changed, process_name=lambda: name):
             self.scheduler = Scheduler(pipeline, _options())
         self._member: Member | None = None

@@ -57,10 +57,14 @@ class ScheduleRunner:
             self._assignment = assignment
             self._changed.set()
 
-    def stop(self) -> None:
-        """Fire nothing more, and end the thread."""
+    def end(self) -> None:
+        """Fire nothing more. The thread ends soon; `stop` waits for it."""
         self._stopping.set()
         self._changed.set()
+
+    def stop(self) -> None:
+        """Fire nothing more, and end the thread."""
+        self.end()
         if self._thread.is_alive():
             self._thread.join(_STOP_BUDGET)
 
