@@ -148,10 +148,7 @@ class Trial:
         names = (f"deployment/{name}", f"scaledobject/{name}", f"hpa/keda-hpa-{name}")
         found = self.cluster.get(self.namespace, *names)
         autoscaler = found.get("HorizontalPodAutoscaler", {}).get("status", {})
-        conditions = {
-            each["type"]: each["status"] == "True"
-            for each in found["ScaledObject"].get("status", {}).get("conditions", [])
-        }
+        conditions = _conditions(found["ScaledObject"].get("status", {}))
         metrics = autoscaler.get("currentMetrics") or [{}]
         return Seen(
             found["Deployment"]["spec"]["replicas"],
@@ -159,9 +156,15 @@ class Trial:
             autoscaler.get("desiredReplicas"),
             metrics[0].get("external", {}).get("current", {}).get("averageValue"),
             conditions.get("Active", False),
-            conditions.get("HPAActive", False),
+            # KEDA's copy of it, HPAActive, stays as it was while KEDA cannot reach Kafka
+            _conditions(autoscaler).get("ScalingActive", False),
             conditions.get("Fallback", False),
         )
+
+    def unanswered(self) -> int:
+        """How often the autoscaler has asked for the lane's metric in vain."""
+        about = f"involvedObject.name=keda-hpa-{self.name()},reason=FailedGetExternalMetric"
+        return sum(self.cluster.counts_of_events(self.namespace, about))
 
     def await_replicas(self, count: int, lane: str = LANE) -> None:
         """Wait until KEDA and the autoscaler want so many pods."""
@@ -224,6 +227,10 @@ def plan_of(pace: Strategy, wait: timedelta, most: int = pipelines.PARTITIONS) -
     """Give how the lane of a trial was scaled, without the trial."""
     profile = _profile("nowhere:9092", pace, most, wait)
     return _plan(Setting(pipelines.make("trial"), pipelines.reference("trial"), profile))
+
+
+def _conditions(status: dict[str, Any]) -> dict[str, bool]:
+    return {each["type"]: each["status"] == "True" for each in status.get("conditions", [])}
 
 
 def _plan(setting: Setting) -> Plan:
