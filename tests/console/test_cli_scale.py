@@ -74,8 +74,6 @@ def test_explain_takes_the_bounds_of_an_environment_by_its_name_or_its_namespace
     assert str(wrong) == "the profile has no environment 'prod': it has dev, live"
 
 
-
-
 def test_a_lane_that_is_not_there_is_answered_with_those_that_are() -> None:
     lanes = {lane.topic: lane for lane in samples.shop.topology.lanes()}
     for name in ("default.high", f"{samples.shop.name}.default.high"):
