@@ -90,12 +90,6 @@ class Cluster:
         found = json.loads(text) if text.strip() else {"items": []}
         return {each["kind"]: each for each in found.get("items", [found])}
 
-    def counts_of_events(self, namespace: str, fields: str) -> list[int]:
-        """How often each event was seen that a field selector finds."""
-        words = ("get", "events", "--namespace", namespace, "--field-selector", fields)
-        found = json.loads(self.run(*words, "--output", "json"))
-        return [each.get("count") or 1 for each in found["items"]]
-
     @contextmanager
     def applied(self, manifests: list[dict[str, Any]], namespace: str) -> Iterator[None]:
         """Have manifests on the cluster for the length of the block, and nothing of them after it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from headrace.deploy import tree
 from headrace.deploy.kubernetes.setting import Setting
@@ -38,6 +39,7 @@ PER_POD = 10
 """Records for each pod: what it does in the wait."""
 SYNC = timedelta(seconds=float(os.environ.get("CLUSTER_HPA_SYNC", "15")))
 """How often the cluster's autoscaler decides."""
+_METRICS = "/apis/external.metrics.k8s.io/v1beta1"
 _LEFT_OUT = "ResourceQuota"
 """It lets no pod in before a controller has counted, which clusters for tests may not run."""
 
@@ -161,10 +163,18 @@ class Trial:
             conditions.get("Fallback", False),
         )
 
-    def unanswered(self) -> int:
-        """How often the autoscaler has asked for the lane's metric in vain."""
-        about = f"involvedObject.name=keda-hpa-{self.name()},reason=FailedGetExternalMetric"
-        return sum(self.cluster.counts_of_events(self.namespace, about))
+    def ask(self) -> str:
+        """Ask KEDA for the lane's metric, as the autoscaler does; gives its answer, or why there is none."""
+        name = f"keda-hpa-{self.name()}"
+        found = self.cluster.get(self.namespace, f"hpa/{name}")["HorizontalPodAutoscaler"]
+        metric = found["spec"]["metrics"][0]["external"]["metric"]
+        labels = ",".join(
+            f"{key}={value}" for key, value in metric["selector"]["matchLabels"].items()
+        )
+        path = (
+            f"{_METRICS}/namespaces/{self.namespace}/{metric['name']}?labelSelector={quote(labels)}"
+        )
+        return self.cluster.run("get", "--raw", path, check=False)
 
     def await_replicas(self, count: int, lane: str = LANE) -> None:
         """Wait until KEDA and the autoscaler want so many pods."""
