@@ -181,6 +181,16 @@ class Trial:
         wanted = f"{count} pods of {self.name(lane)}"
         wait_until(wanted, lambda: self.seen(lane).replicas == count, PATIENCE)
 
+    def put_to_sleep(self, lane: str = LANE) -> None:
+        """Take a lane's pods away.
+
+        KEDA does that at its next look, and when somebody else changes the Deployment just then, at the one
+        after that: too late where it hardly ever looks.
+        """
+        words = ("scale", f"deployment/{self.name(lane)}", "--namespace", self.namespace)
+        self.cluster.run(*words, "--replicas=0")
+        self.await_replicas(0, lane)
+
     def await_seen(self, what: str, holds: Callable[[Seen], bool]) -> None:
         """Wait until the lane's objects say something."""
         wait_until(what, lambda: holds(self.seen()), PATIENCE)

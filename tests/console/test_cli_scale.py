@@ -62,8 +62,8 @@ def test_explain_takes_the_bounds_of_an_environment_by_its_name_or_its_namespace
     words = ("explain", "default.high", SHOP, "--profile", str(profile))
 
     def pods(*more: str) -> str:
-        found = run(*words, *more).stdout
-        return next(line.split()[-1] for line in found.splitlines() if line.startswith("pods now"))
+        lines = str(run(*words, *more).stdout).splitlines()
+        return next(line.split()[-1] for line in lines if line.startswith("pods now"))
 
     assert pods() == "1"
     assert pods("--environment", "live") == "1"
