@@ -200,6 +200,22 @@ def test_objects_refer_to_each_other_across_files_and_lists(tmp_path: Path) -> N
     assert rules(lint([tmp_path])) == ["more-pods-than-partitions"]
 
 
+def test_the_same_names_in_two_namespaces_are_two_things(tmp_path: Path) -> None:
+    def placed(namespace: str, **changes: Any) -> list[dict[str, Any]]:
+        objects = [scaled(**changes), deployment()]
+        for each in objects:
+            each["metadata"]["namespace"] = namespace
+        return objects
+
+    servers = {"spec__triggers__0__metadata__bootstrapServers": "other:9092"}
+    assert rules(looked(tmp_path, *placed("dev", **servers), *placed("live"))) == []
+    # One group on one Kafka has one lag, whoever else looks at it
+    assert rules(looked(tmp_path, *placed("dev"), *placed("live"))) == ["shared-group"]
+    replicated = deployment(replicas=3)
+    replicated["metadata"]["namespace"] = "elsewhere"
+    assert rules(looked(tmp_path, *placed("live"), replicated)) == []
+
+
 def test_what_is_scaled_by_something_else_is_left_alone(tmp_path: Path) -> None:
     cron = scaled(spec__triggers=[{"type": "cron", "metadata": {"timezone": "UTC"}}])
     report = looked(tmp_path, cron)

@@ -167,16 +167,22 @@ def _behaviour(say: Finder, spec: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
+def target_of(scaled: KubernetesObject) -> tuple[str, str]:
+    """Give the namespace and the name of what is scaled."""
+    return scaled.place[0], str(mapping(scaled.spec.get("scaleTargetRef")).get("name"))
+
+
 def check_groups(scaled: Sequence[KubernetesObject]) -> Iterator[Finding]:
-    """Find ScaledObjects that fight over a group or a Deployment."""
-    seen: dict[tuple[str, str], KubernetesObject] = {}
+    """Find ScaledObjects that fight over a group of one Kafka, or a Deployment of one namespace."""
+    seen: dict[tuple[str, str, str], KubernetesObject] = {}
     for each in scaled:
+        given = [mapping(trigger.get("metadata")) for _, trigger in kafka_triggers(each)]
         groups = {
-            ("group", str(mapping(trigger.get("metadata")).get("consumerGroup")))
-            for _, trigger in kafka_triggers(each)
+            ("group", str(one.get("consumerGroup")), str(one.get("bootstrapServers")))
+            for one in given
         }
-        target = ("target", str(mapping(each.spec.get("scaleTargetRef")).get("name")))
-        for key in sorted({*groups, target}):
+        target = target_of(each)
+        for key in sorted({*groups, ("target", target[1], target[0])}):
             other = seen.setdefault(key, each)
             if other is not each:
                 yield Finder(each).error(
