@@ -21,7 +21,7 @@ AT_ONCE: Final = Strategy(
 )
 """Whatever the metric asks for, in one step."""
 
-PATIENT: Final = replace(AT_ONCE, name="patient", cooldown=_seconds(90))
+PATIENT: Final = replace(AT_ONCE, name="patient", cooldown=_seconds(900))
 """As `AT_ONCE`, but a lane is not sent to sleep within any trouble that a test makes."""
 
 PUSHED: Final = replace(AT_ONCE, name="pushed", polling=_seconds(600))

@@ -36,7 +36,8 @@ def lane(
     side = ScalerSide(f"127.0.0.1:{free_port(())}", authority)
     where = (cluster, unique_name, own.bootstrap, tmp_path)
     with trial(*where, paces.PUSHED, scaler=side) as found:
-        found.await_replicas(0)
+        for each in (LANE, OTHER):
+            found.put_to_sleep(each)
         yield found
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from headrace.deploy import tree
 from headrace.deploy.kubernetes.setting import Setting
@@ -38,6 +39,7 @@ PER_POD = 10
 """Records for each pod: what it does in the wait."""
 SYNC = timedelta(seconds=float(os.environ.get("CLUSTER_HPA_SYNC", "15")))
 """How often the cluster's autoscaler decides."""
+_METRICS = "/apis/external.metrics.k8s.io/v1beta1"
 _LEFT_OUT = "ResourceQuota"
 """It lets no pod in before a controller has counted, which clusters for tests may not run."""
 
@@ -148,10 +150,7 @@ class Trial:
         names = (f"deployment/{name}", f"scaledobject/{name}", f"hpa/keda-hpa-{name}")
         found = self.cluster.get(self.namespace, *names)
         autoscaler = found.get("HorizontalPodAutoscaler", {}).get("status", {})
-        conditions = {
-            each["type"]: each["status"] == "True"
-            for each in found["ScaledObject"].get("status", {}).get("conditions", [])
-        }
+        conditions = _conditions(found["ScaledObject"].get("status", {}))
         metrics = autoscaler.get("currentMetrics") or [{}]
         return Seen(
             found["Deployment"]["spec"]["replicas"],
@@ -159,14 +158,38 @@ class Trial:
             autoscaler.get("desiredReplicas"),
             metrics[0].get("external", {}).get("current", {}).get("averageValue"),
             conditions.get("Active", False),
-            conditions.get("HPAActive", False),
+            # KEDA's copy of it, HPAActive, stays as it was while KEDA cannot reach Kafka
+            _conditions(autoscaler).get("ScalingActive", False),
             conditions.get("Fallback", False),
         )
+
+    def ask(self) -> str:
+        """Ask KEDA for the lane's metric, as the autoscaler does; gives its answer, or why there is none."""
+        name = f"keda-hpa-{self.name()}"
+        found = self.cluster.get(self.namespace, f"hpa/{name}")["HorizontalPodAutoscaler"]
+        metric = found["spec"]["metrics"][0]["external"]["metric"]
+        labels = ",".join(
+            f"{key}={value}" for key, value in metric["selector"]["matchLabels"].items()
+        )
+        path = (
+            f"{_METRICS}/namespaces/{self.namespace}/{metric['name']}?labelSelector={quote(labels)}"
+        )
+        return self.cluster.run("get", "--raw", path, check=False)
 
     def await_replicas(self, count: int, lane: str = LANE) -> None:
         """Wait until KEDA and the autoscaler want so many pods."""
         wanted = f"{count} pods of {self.name(lane)}"
         wait_until(wanted, lambda: self.seen(lane).replicas == count, PATIENCE)
+
+    def put_to_sleep(self, lane: str = LANE) -> None:
+        """Take a lane's pods away.
+
+        KEDA does that at its next look, and when somebody else changes the Deployment just then, at the one
+        after that: too late where it hardly ever looks.
+        """
+        words = ("scale", f"deployment/{self.name(lane)}", "--namespace", self.namespace)
+        self.cluster.run(*words, "--replicas=0")
+        self.await_replicas(0, lane)
 
     def await_seen(self, what: str, holds: Callable[[Seen], bool]) -> None:
         """Wait until the lane's objects say something."""
@@ -224,6 +247,10 @@ def plan_of(pace: Strategy, wait: timedelta, most: int = pipelines.PARTITIONS) -
     """Give how the lane of a trial was scaled, without the trial."""
     profile = _profile("nowhere:9092", pace, most, wait)
     return _plan(Setting(pipelines.make("trial"), pipelines.reference("trial"), profile))
+
+
+def _conditions(status: dict[str, Any]) -> dict[str, bool]:
+    return {each["type"]: each["status"] == "True" for each in status.get("conditions", [])}
 
 
 def _plan(setting: Setting) -> Plan:

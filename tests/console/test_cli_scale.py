@@ -33,16 +33,45 @@ def test_explain_reads_the_lag_from_kafka_and_says_where_the_count_goes(
     assert found["moves"] == [{"seconds": 0, "replicas": 0}, {"seconds": 0, "replicas": 1}]
 
 
-def test_explain_tells_of_the_fallback_when_kafka_is_away_and_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def silent_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No broker can be reached."""
+
     def silent(*_: object) -> None:
         raise KafkaUnavailableError("no answer")
 
     monkeypatch.setattr(lane_reading, "read_lane", silent)
+
+
+@pytest.mark.usefixtures("silent_kafka")
+def test_explain_tells_that_nothing_changes_when_kafka_is_away_and_fails() -> None:
     done = run("explain", "default.high", SHOP, "--replicas", "2")
     assert isinstance(done.exception, KafkaUnavailableError)
-    assert "the fallback of 2 pods stands in for it" in done.stdout
+    assert "never comes to its fallback" in done.stdout
+
+
+@pytest.mark.usefixtures("silent_kafka")
+def test_explain_takes_the_bounds_of_an_environment_by_its_name_or_its_namespace(
+    tmp_path: Path,
+) -> None:
+    profile = tmp_path / "profile.toml"
+    profile.write_text(
+        'image = "shop:1"\nkafka.bootstrap_servers = "kafka:9092"\n[environments.dev]\n'
+        'min_replicas = 2\nmax_replicas = 3\nnamespace = "playground"\n[environments.live]\n'
+    )
+    words = ("explain", "default.high", SHOP, "--profile", str(profile))
+
+    def pods(*more: str) -> str:
+        lines = str(run(*words, *more).stdout).splitlines()
+        return next(line.split()[-1] for line in lines if line.startswith("pods now"))
+
+    assert pods() == "1"
+    assert pods("--environment", "live") == "1"
+    assert pods("--environment", "dev") == "2"
+    seen = run(*words, "--namespace", "playground", "--replicas", "0").stdout
+    assert "without work it keeps 2 pods" in seen
+    wrong = run(*words, "--environment", "prod").exception
+    assert str(wrong) == "the profile has no environment 'prod': it has dev, live"
 
 
 def test_a_lane_that_is_not_there_is_answered_with_those_that_are() -> None:

@@ -305,6 +305,18 @@ def test_another_kafka_of_an_environment_reaches_the_settings_and_the_triggers()
     }
 
 
+def test_an_environment_that_keeps_more_pods_keeps_them_too_when_the_metric_cannot_be_had() -> None:
+    environments = {"live": {"min_replicas": 3}}
+    [overlay] = rendered(environments=environments)["overlays/live/kustomization.yaml"]
+    [patch] = [each for each in overlay["patches"] if "media-low" in each["target"]["name"]]
+    changes = {each["path"]: each["value"] for each in yaml.safe_load(patch["patch"])}
+    assert changes == {
+        "/spec/minReplicaCount": 3,
+        "/spec/maxReplicaCount": 12,
+        "/spec/fallback/replicas": 3,
+    }
+
+
 def test_the_profile_for_a_cluster_on_ones_own_machine_can_be_deployed() -> None:
     setting = Setting(shop, SHOP, read_profile(ROOT / "deploy/kind/profile.toml"))
     refuse(setting)

@@ -200,10 +200,91 @@ def test_objects_refer_to_each_other_across_files_and_lists(tmp_path: Path) -> N
     assert rules(lint([tmp_path])) == ["more-pods-than-partitions"]
 
 
+def test_the_same_names_in_two_namespaces_are_two_things(tmp_path: Path) -> None:
+    def placed(namespace: str, **changes: Any) -> list[dict[str, Any]]:
+        objects = [scaled(**changes), deployment()]
+        for each in objects:
+            each["metadata"]["namespace"] = namespace
+        return objects
+
+    servers = {"spec__triggers__0__metadata__bootstrapServers": "other:9092"}
+    assert rules(looked(tmp_path, *placed("dev", **servers), *placed("live"))) == []
+    # One group on one Kafka has one lag, whoever else looks at it
+    assert rules(looked(tmp_path, *placed("dev"), *placed("live"))) == ["shared-group"]
+    replicated = deployment(replicas=3)
+    replicated["metadata"]["namespace"] = "elsewhere"
+    assert rules(looked(tmp_path, *placed("live"), replicated)) == []
+
+
 def test_what_is_scaled_by_something_else_is_left_alone(tmp_path: Path) -> None:
     cron = scaled(spec__triggers=[{"type": "cron", "metadata": {"timezone": "UTC"}}])
     report = looked(tmp_path, cron)
     assert (report.scaled, report.findings) == (0, ())
+
+
+def external(kind: str = "external-push", **changes: Any) -> dict[str, Any]:
+    """A trigger for our scaler that has no trap, with changes; None leaves a parameter out."""
+    metadata = {
+        "scalerAddress": "shop-scaler.shop:6000",
+        "enableTLS": "true",
+        "pipeline": "shop",
+        "lane": "shop.default.high",
+        "target": "600",
+        **changes,
+    }
+    given = {name: value for name, value in metadata.items() if value is not None}
+    return {"type": kind, "metadata": given, "authenticationRef": {"name": "shop-scaler"}}
+
+
+def asked(folder: Path, *triggers: dict[str, Any], **spec: Any) -> list[str]:
+    return rules(looked(folder, scaled(spec__triggers=list(triggers), **spec)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, None),
+        ({"kind": "external"}, "not-pushed"),
+        ({"scalerAddress": None}, "missing-parameter"),
+        ({"scalerAddress": "shop-scaler"}, "no-port"),
+        ({"enableTLS": None}, "plain-text-without-secret"),
+        ({"enableTLS": "yes"}, "bad-value"),
+        ({"unsafeSsl": "true"}, "unchecked-certificate"),
+        ({"target": 600}, "not-a-text"),
+        ({"tlsClientKey": "MII"}, "secret-in-trigger"),
+        ({"target": None}, "scaler-refuses"),
+        ({"lane": None}, "scaler-refuses"),
+        ({"startTimes": "30"}, "scaler-refuses"),
+        ({"lane": "orders.default.high"}, "not-a-lane"),
+    ],
+)
+def test_a_trigger_for_the_external_scaler_is_read_as_the_scaler_reads_it(
+    tmp_path: Path, changes: dict[str, Any], rule: str | None
+) -> None:
+    found = asked(tmp_path, external(**changes))
+    assert rule in found if rule else not found
+
+
+def test_the_external_scaler_takes_nobody_without_a_certificate(tmp_path: Path) -> None:
+    bare = external()
+    del bare["authenticationRef"]
+    assert asked(tmp_path, bare) == ["no-certificate"]
+    near = external(scalerAddress="localhost:6000", enableTLS=None)
+    del near["authenticationRef"]
+    assert asked(tmp_path, near) == []
+
+
+def test_what_scales_by_the_external_scaler_is_looked_through_as_a_whole(tmp_path: Path) -> None:
+    assert asked(tmp_path, external(), spec__fallback=None) == ["no-fallback"]
+    assert asked(tmp_path, external(), external()) == ["several-triggers"]
+    mine = scaled(spec__triggers=[external()])
+    assert "killed-while-draining" in rules(looked(tmp_path, mine, deployment(grace=30)))
+
+
+def test_of_somebody_elses_scaler_only_the_way_to_it_is_looked_at(tmp_path: Path) -> None:
+    theirs = {"type": "external", "metadata": {"scalerAddress": "it.there:9090", "colour": "red"}}
+    report = looked(tmp_path, scaled(spec__triggers=[theirs], spec__fallback=None))
+    assert (report.scaled, rules(report)) == (0, ["plain-text"])
 
 
 @pytest.mark.parametrize("folder", ["kubernetes/base", "strimzi"])

@@ -9,7 +9,7 @@ import pytest
 from headrace.deploy.scaling.explaining import Explanation, Moment, Truth, explain
 from headrace.deploy.scaling.floors import Floor
 from headrace.deploy.scaling.kafka_trigger import PartitionOffsets
-from headrace.deploy.scaling.lane_scaler import settle, told_by_lags
+from headrace.deploy.scaling.lane_scaler import Trouble, settle, told_by_lags
 from headrace.deploy.scaling.plan import Plan
 from headrace.deploy.scaling.strategies import STRATEGIES
 
@@ -90,13 +90,34 @@ def test_partitions_without_a_commit_are_named() -> None:
     assert "no offset is committed for partition 3" in says(found, "lag")
 
 
-def test_without_an_answer_of_kafka_nothing_changes_until_the_fallback() -> None:
+def test_while_no_broker_can_be_reached_nothing_changes_and_there_is_no_fallback() -> None:
     found = explain(plan(least=0, most=5), Moment(NOON, 0, None))
     assert found.wanted is None
-    assert "the fallback of 1 pods stands in" in says(found, "lag")
+    assert "never comes to its fallback" in says(found, "lag")
+    assert "nothing is woken" in says(found, "activation")
+    assert found.moves == ((0, 0),)
+    assert explain(plan(), Moment(NOON, 4, None)).moves == ((0, 4),)
+
+
+def test_without_a_broker_a_floor_holds_nothing_either() -> None:
+    always = Floor("0 0 * * *", "59 23 * * *", 4)
+    found = explain(plan(least=0, floors=(always,)), Moment(NOON, 0, None))
+    assert found.moves == ((0, 0),)
+    assert not [each for each in found.steps if each.name == "floors"]
+
+
+def test_a_scaler_that_has_no_answer_of_kafka_makes_the_fallback() -> None:
+    found = explain(plan(least=0, most=5, external=True), Moment(NOON, 0, None))
+    assert "the fallback of 1 pod stands in" in says(found, "lag")
     # The fourth failed poll, ten seconds apart, is the first that counts
     assert found.moves == ((0, 0), (30, 1))
-    assert explain(plan(), Moment(NOON, 4, None)).moves == ((0, 4),)
+
+
+def test_a_kafka_that_refuses_to_tell_the_lag_makes_the_fallback() -> None:
+    given = plan(least=0, most=5)
+    refused = told_by_lags(given, Trouble.REFUSED, NOON)
+    assert settle(given, 0, refused) == [(0, 0), (30, 1)]
+    assert settle(given, 4, refused) == [(0, 4)]
 
 
 def test_a_floor_holds_whatever_the_lag_and_says_whether_it_is_on() -> None:

@@ -72,6 +72,12 @@ class Environment:
     min_replicas: Count | None = None
     tag: str | None = None
 
+    def bounds(self, least: int, most: int) -> tuple[int, int]:
+        """Say how many pods a lane has here at least and at most, which has these elsewhere."""
+        highest = min(most, self.max_replicas or most)
+        lowest = least if self.min_replicas is None else self.min_replicas
+        return min(lowest, highest), highest
+
 
 _ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
     {

@@ -51,4 +51,6 @@ def _show(report: "LintReport") -> None:
         f"{warnings} warnings"
     )
     if not report.scaled:
-        output.progress("nothing in them is scaled by Kafka's lag, so there was little to look at")
+        output.progress(
+            "nothing in them is scaled by what lies in Kafka, so there was little to look at"
+        )

@@ -27,7 +27,7 @@ def overlay_files(setting: Setting) -> dict[str, list[Manifest]]:
     """Give the files of every overlay."""
     files: dict[str, list[Manifest]] = {}
     for name, environment in setting.profile.environments.items():
-        namespace = environment.namespace or setting.component(name)
+        namespace = setting.namespace(name)
         folder = f"overlays/{name}"
         files[f"{folder}/namespace.yaml"] = [_namespace(setting, namespace)]
         files[f"{folder}/kustomization.yaml"] = [_overlay(setting, environment, namespace)]
@@ -51,14 +51,16 @@ def _replicas(setting: Setting, environment: Environment) -> list[dict[str, Any]
     """Bound the pods of each lane whose own bounds are others."""
     patches: list[dict[str, Any]] = []
     for lane in setting.pipeline.topology.lanes():
-        least, most = setting.size(lane).min_replicas, setting.max_replicas(lane)
-        wanted_most = min(most, environment.max_replicas or most)
-        wanted_least = least if environment.min_replicas is None else environment.min_replicas
-        wanted_least = min(wanted_least, wanted_most)
-        changes = {"minReplicaCount": wanted_least, "maxReplicaCount": wanted_most}
-        if (wanted_least, wanted_most) != (least, most):
+        usual, here = setting.plan(lane), setting.plan(lane, environment)
+        changes: dict[str, Any] = {}
+        if (here.least, here.most) != (usual.least, usual.most):
+            changes["/spec/minReplicaCount"] = here.least
+            changes["/spec/maxReplicaCount"] = here.most
+        if here.fallback != usual.fallback:
+            changes["/spec/fallback/replicas"] = here.fallback.replicas
+        if changes:
             target = {"kind": "ScaledObject", "name": setting.lane_name(lane)}
-            patches.append(_patch(target, {f"/spec/{key}": n for key, n in changes.items()}))
+            patches.append(_patch(target, changes))
     return patches
 
 

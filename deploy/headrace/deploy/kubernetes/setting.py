@@ -6,7 +6,7 @@ from typing import Any
 
 from headrace.deploy.access import Role, user_of
 from headrace.deploy.lane_sizes import LaneSize
-from headrace.deploy.profile import Profile
+from headrace.deploy.profile import Environment, Profile
 from headrace.deploy.scaling.plan import Plan
 from headrace.deploy.scaling.strategies import find_strategy
 from headrace.deploy.sizing import default_timeout, whole_seconds
@@ -51,19 +51,30 @@ class Setting:
         """Give how many pods a lane may have."""
         return self.size(lane).max_replicas or self.partitions(lane)
 
-    def plan(self, lane: Lane) -> Plan:
+    def namespace(self, environment: str) -> str:
+        """Name the namespace of one of the profile's environments."""
+        return self.profile.environments[environment].namespace or self.component(environment)
+
+    def plan(self, lane: Lane, environment: Environment | None = None) -> Plan:
         """Say how a lane is scaled.
+
+        Args:
+            lane: Which.
+            environment: Where; the bounds are those of the base when not given.
 
         Raises:
             StrategyError: Its strategy cannot be had.
         """
         size, scaler = self.size(lane), self.profile.scaler
+        least, most = size.min_replicas, self.max_replicas(lane)
+        if environment is not None:
+            least, most = environment.bounds(least, most)
         return Plan(
             find_strategy(size.strategy),
             size.jobs_per_second,
             size.wait,
-            size.min_replicas,
-            self.max_replicas(lane),
+            least,
+            most,
             self.partitions(lane),
             size.floors,
             external=scaler is not None,

@@ -10,7 +10,7 @@ from headrace.deploy.lint.objects import (
     files_of,
     read_objects,
 )
-from headrace.deploy.lint.scaled import check_groups, check_scaled, kafka_triggers
+from headrace.deploy.lint.scaled import check_groups, check_scaled, scales_on_kafka
 from headrace.deploy.lint.workloads import Workloads
 
 _LOOKED_AT = "ScaledObject"
@@ -23,7 +23,7 @@ class LintReport:
 
     Attributes:
         files: The files that were read.
-        scaled: How many ScaledObjects with a kafka trigger they hold.
+        scaled: How many ScaledObjects they hold that scale on what lies in Kafka.
         findings: The traps; errors first, then by file.
     """
 
@@ -56,10 +56,11 @@ def lint(places: list[Path]) -> LintReport:
             objects += read_objects(file)
         except NotAManifestError as error:
             findings.append(_not_a_manifest(file, error))
-    scaled = [each for each in objects if each.kind == _LOOKED_AT and kafka_triggers(each)]
+    seen = [each for each in objects if each.kind == _LOOKED_AT]
     others = [each for each in objects if each.kind not in (_LOOKED_AT, *_NOT_APPLIED)]
-    for each in scaled:
+    for each in seen:
         findings += check_scaled(each)
+    scaled = [each for each in seen if scales_on_kafka(each)]
     findings += check_groups(scaled)
     findings += Workloads(scaled, others).check()
     findings.sort(key=lambda each: (each.severity is not Severity.ERROR, each.file))

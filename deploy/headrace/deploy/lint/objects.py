@@ -37,6 +37,11 @@ class KubernetesObject:
         return mapping(self.content.get("spec"))
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Its namespace, empty when it names none, and its name."""
+        return str(mapping(self.content.get("metadata")).get("namespace") or ""), self.name
+
+    @property
     def annotations(self) -> dict[str, Any]:
         """Its annotations."""
         return mapping(mapping(self.content.get("metadata")).get("annotations"))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from headrace.deploy.kubernetes.scaling import LONGEST_NAME
+from headrace.deploy.lint.external import EXTERNAL, check_external, is_ours
 from headrace.deploy.lint.findings import Finder, Finding
 from headrace.deploy.lint.objects import KubernetesObject, mapping, sequence
 from headrace.deploy.lint.triggers import check_trigger
@@ -33,28 +34,46 @@ _PAUSED: Final = "autoscaling.keda.sh/paused"
 
 def kafka_triggers(scaled: KubernetesObject) -> list[tuple[str, dict[str, Any]]]:
     """Give the kafka triggers with their places."""
+    return _triggers(scaled, _KAFKA)
+
+
+def external_triggers(scaled: KubernetesObject) -> list[tuple[str, dict[str, Any]]]:
+    """Give the triggers that ask an external scaler, with their places."""
+    return _triggers(scaled, EXTERNAL)
+
+
+def scales_on_kafka(scaled: KubernetesObject) -> bool:
+    """Say whether it scales by what lies in Kafka, as KEDA or Headrace's scaler counts it."""
+    ours = any(is_ours(each) for _, each in external_triggers(scaled))
+    return ours or bool(kafka_triggers(scaled))
+
+
+def _triggers(scaled: KubernetesObject, kinds: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     triggers = enumerate(sequence(scaled.spec.get("triggers")))
     return [
         (f"spec.triggers[{number}]", mapping(each))
         for number, each in triggers
-        if mapping(each).get("type") in _KAFKA
+        if mapping(each).get("type") in kinds
     ]
 
 
 def check_scaled(scaled: KubernetesObject) -> Iterator[Finding]:
-    """Look through one ScaledObject. One without a kafka trigger is somebody else's matter."""
-    say, triggers = Finder(scaled), kafka_triggers(scaled)
-    if not triggers:
+    """Look through one ScaledObject. One that does not scale on Kafka is somebody else's matter."""
+    say, triggers, external = Finder(scaled), kafka_triggers(scaled), external_triggers(scaled)
+    for place, trigger in external:
+        yield from check_external(say, place, trigger)
+    if not scales_on_kafka(scaled):
         return
     yield from _shape(say, scaled)
     yield from _counts(say, scaled.spec)
     yield from _fallback(say, scaled.spec)
     yield from _behaviour(say, scaled.spec)
-    if len(triggers) > 1:
+    count = len(triggers) + sum(is_ours(each) for _, each in external)
+    if count > 1:
         yield say.warning(
             "several-triggers",
             "spec.triggers",
-            f"of {len(triggers)} triggers the autoscaler takes the largest answer, never the sum, "
+            f"of {count} triggers the autoscaler takes the largest answer, never the sum, "
             "and each is bound by its own topic's partitions",
             "give each topic a group, a Deployment and a ScaledObject of its own",
         )
@@ -148,16 +167,22 @@ def _behaviour(say: Finder, spec: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
+def target_of(scaled: KubernetesObject) -> tuple[str, str]:
+    """Give the namespace and the name of what is scaled."""
+    return scaled.place[0], str(mapping(scaled.spec.get("scaleTargetRef")).get("name"))
+
+
 def check_groups(scaled: Sequence[KubernetesObject]) -> Iterator[Finding]:
-    """Find ScaledObjects that fight over a group or a Deployment."""
-    seen: dict[tuple[str, str], KubernetesObject] = {}
+    """Find ScaledObjects that fight over a group of one Kafka, or a Deployment of one namespace."""
+    seen: dict[tuple[str, str, str], KubernetesObject] = {}
     for each in scaled:
+        given = [mapping(trigger.get("metadata")) for _, trigger in kafka_triggers(each)]
         groups = {
-            ("group", str(mapping(trigger.get("metadata")).get("consumerGroup")))
-            for _, trigger in kafka_triggers(each)
+            ("group", str(one.get("consumerGroup")), str(one.get("bootstrapServers")))
+            for one in given
         }
-        target = ("target", str(mapping(each.spec.get("scaleTargetRef")).get("name")))
-        for key in sorted({*groups, target}):
+        target = target_of(each)
+        for key in sorted({*groups, ("target", target[1], target[0])}):
             other = seen.setdefault(key, each)
             if other is not each:
                 yield Finder(each).error(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from headrace.deploy.lint.findings import Finder, Finding
 from headrace.deploy.lint.objects import KubernetesObject, mapping, sequence
-from headrace.deploy.lint.scaled import kafka_triggers
+from headrace.deploy.lint.scaled import kafka_triggers, target_of
 from headrace.deploy.sizing import STOP_RESERVE
 from headrace.pipeline.durations import parse_duration
 
@@ -26,14 +26,12 @@ class Workloads:
 
     def check(self) -> Iterator[Finding]:
         """Look through everything that a ScaledObject refers to."""
-        deployments = self._named("Deployment")
+        deployments = self._placed("Deployment")
         autoscalers = {
-            str(mapping(each.spec.get("scaleTargetRef")).get("name")): each
-            for each in self.others
-            if each.kind == "HorizontalPodAutoscaler"
+            target_of(each): each for each in self.others if each.kind == "HorizontalPodAutoscaler"
         }
         for each in self.scaled:
-            target = str(mapping(each.spec.get("scaleTargetRef")).get("name"))
+            target = target_of(each)
             if target in deployments:
                 yield from _replicas(deployments[target], each)
                 yield from _grace(deployments[target])
@@ -41,13 +39,14 @@ class Workloads:
                 yield _second_autoscaler(autoscalers[target], each)
         yield from self._topics()
 
-    def _named(self, kind: str) -> dict[str, KubernetesObject]:
-        return {each.name: each for each in self.others if each.kind == kind}
+    def _placed(self, kind: str) -> dict[tuple[str, str], KubernetesObject]:
+        return {each.place: each for each in self.others if each.kind == kind}
 
     def _topics(self) -> Iterator[Finding]:
+        # Strimzi's topics live beside Kafka, whatever namespace the pods have
         topics = {
-            str(topic.spec.get("topicName") or name): topic
-            for name, topic in self._named("KafkaTopic").items()
+            str(topic.spec.get("topicName") or topic.name): topic
+            for topic in self._placed("KafkaTopic").values()
         }
         for each in self.scaled:
             for _, trigger in kafka_triggers(each):

@@ -11,6 +11,7 @@ from headrace.deploy.scaling.kafka_trigger import PartitionOffsets, Reading
 from headrace.deploy.scaling.lane_scaler import (
     LaneScaler,
     Told,
+    Trouble,
     settle,
     told_by_backlog,
     told_by_lags,
@@ -55,7 +56,7 @@ class Moment:
     Attributes:
         when: With a zone.
         replicas: Pods that there are.
-        offsets: What Kafka says of each partition; None when it does not answer.
+        offsets: What Kafka says of each partition; None when no broker can be reached.
         truth: What is really to do; None when nobody knows.
     """
 
@@ -103,18 +104,18 @@ def explain(plan: Plan, moment: Moment) -> Explanation:
     What was wanted and changed within the last minutes is remembered by the cluster alone: the steps of
     windows and policies say so.
     """
-    lags = None
+    lags: Sequence[int] | Trouble = Trouble.UNREACHABLE
     if moment.offsets is not None:
         lags = [plan.trigger.lag_of(each) for each in moment.offsets]
     told = _told(plan, moment, lags)
-    reading = None if lags is None else plan.trigger.tell(lags)
+    reading = None if isinstance(lags, Trouble) else plan.trigger.tell(lags)
     steps = tuple(_steps(plan, moment, told, reading))
     moves = tuple(settle(plan, moment.replicas, told))
     return Explanation(steps, moment.replicas, _wanted(plan, told), moves)
 
 
 def _wanted(plan: Plan, told: Told) -> int | None:
-    if told.failed:
+    if told.trouble:
         return None
     if not told.active and plan.least == 0:
         return 0
@@ -122,7 +123,7 @@ def _wanted(plan: Plan, told: Told) -> int | None:
     return min(max([*asked, plan.least, 1]), plan.most)
 
 
-def _told(plan: Plan, moment: Moment, lags: Sequence[int] | None) -> Told:
+def _told(plan: Plan, moment: Moment, lags: Sequence[int] | Trouble) -> Told:
     if not plan.asks_scaler:
         return told_by_lags(plan, lags, moment.when)
     ready = None if moment.truth is None else float(moment.truth.ready)
@@ -144,7 +145,7 @@ def _steps(plan: Plan, moment: Moment, told: Told, reading: Reading | None) -> I
         yield words.backlog(plan, told.metrics[0])
     elif reading is not None:
         yield words.trigger(plan.trigger, reading)
-    if plan.floors:
+    if plan.floors and told.trouble is not Trouble.UNREACHABLE:
         yield words.floors(plan, moment.when)
     yield words.activation(plan, moment.replicas, told)
     yield from _decision(plan, moment, told)

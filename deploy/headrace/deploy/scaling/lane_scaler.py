@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from headrace.deploy.scaling.horizontal import SYNC, Decision, Metric
@@ -12,29 +13,44 @@ _LONGEST: Final = 4 * 3600
 """Seconds after which a count that still moves is taken as it is."""
 
 
+class Trouble(StrEnum):
+    """Why KEDA does not know what a lane needs."""
+
+    REFUSED = "refused"
+    """Whoever was asked answered with an error: a failure, of which so many make the fallback."""
+    UNREACHABLE = "unreachable"
+    """No broker takes a connection. KEDA 2.21 then cannot make the triggers of the lane, none of them, and
+    what was not made is not counted as failed."""
+
+
 class Told(NamedTuple):
     """What the triggers of a lane tell at one moment."""
 
     metrics: tuple[Metric, ...]
     active: bool
-    failed: bool = False
+    trouble: Trouble | None = None
 
 
-def told_by_lags(plan: Plan, lags: Sequence[int] | None, when: datetime) -> Told:
+def told_by_lags(plan: Plan, lags: Sequence[int] | Trouble, when: datetime) -> Told:
     """Say what the triggers tell when the group is so far behind in each partition.
 
     Args:
         plan: How the lane is scaled.
-        lags: As KEDA counts them; None when Kafka does not answer.
+        lags: As KEDA counts them, or why it cannot.
         when: For the floors, with a zone.
     """
-    reading = None if lags is None else plan.trigger.tell(lags)
+    if lags is Trouble.UNREACHABLE:
+        return Told((Metric("lag", None, plan.threshold),), active=False, trouble=lags)
+    reading = None if isinstance(lags, Trouble) else plan.trigger.tell(lags)
     metric = Metric("lag", None if reading is None else reading.metric, plan.threshold)
     return _with_floors(plan, metric, reading is not None and reading.active, when)
 
 
 def told_by_backlog(plan: Plan, ready: float | None, when: datetime) -> Told:
-    """Say what the triggers tell when the external scaler tells so much; None when it cannot."""
+    """Say what the triggers tell when the external scaler tells so much; None when it answers with an error.
+
+    That it does, too, while no broker can be reached: it is not the scaler whom KEDA misses.
+    """
     metric = Metric("ready backlog", ready, plan.threshold)
     return _with_floors(plan, metric, ready is not None and ready > 0, when)
 
@@ -42,7 +58,7 @@ def told_by_backlog(plan: Plan, ready: float | None, when: datetime) -> Told:
 def _with_floors(plan: Plan, metric: Metric, active: bool, when: datetime) -> Told:
     floors = tuple(Metric("floor", float(each.wanted(when)), 1) for each in plan.floors)
     wanted = active or any(each.value for each in floors)
-    return Told((metric, *floors), wanted, metric.value is None)
+    return Told((metric, *floors), wanted, None if metric.value is not None else Trouble.REFUSED)
 
 
 class LaneScaler:
@@ -84,7 +100,10 @@ class LaneScaler:
     def poll(self, now: float, current: int, told: Told) -> int:
         """Let KEDA look; gives the number of pods."""
         seen = self._stood_in(told, current)
-        return self._operator.poll(now, current, active=seen.active, failed=seen.failed)
+        if seen.trouble is Trouble.UNREACHABLE:
+            return current
+        failed = seen.trouble is not None
+        return self._operator.poll(now, current, active=seen.active, failed=failed)
 
     def sync(self, now: float, current: int, told: Told) -> Decision:
         """Let the autoscaler decide."""
@@ -93,7 +112,9 @@ class LaneScaler:
 
     def _stood_in(self, told: Told, current: int) -> Told:
         """Put the fallback in place of a metric that failed too often."""
-        pods = self._failures.pods(failed=told.failed, current=current)
+        if told.trouble is Trouble.UNREACHABLE:
+            return told
+        pods = self._failures.pods(failed=told.trouble is not None, current=current)
         if pods is None:
             return told
         metrics = (

@@ -37,15 +37,20 @@ def lag(offsets: Sequence[PartitionOffsets], reading: Reading) -> Step:
 
 
 def unknown(plan: Plan, replicas: int) -> Step:
-    """What it means that Kafka does not answer."""
+    """What it means that no broker can be reached."""
     failures, pods = plan.fallback.failures, plan.fallback.pods(replicas)
-    return Step(
-        "lag",
-        "Kafka does not answer, so nobody knows the lag: an error, not an empty lane. After more than "
-        f"{failures} failed questions, the autoscaler's and KEDA's own together, the fallback of "
-        f"{pods} pods stands in for it; until then nothing changes",
-        {"lag": None, "fallback_replicas": pods},
+    says = "Kafka does not answer, so nobody knows the lag: an error, not an empty lane. "
+    if plan.asks_scaler:
+        says += (
+            f"The external scaler says so. After more than {failures} such answers, the autoscaler's and "
+            f"KEDA's own together, the fallback of {_pods(pods)} stands in; until then nothing changes"
+        )
+        return Step("lag", says, {"lag": None, "fallback_replicas": pods})
+    says += (
+        "KEDA 2.21 that finds no broker cannot make its triggers, floors neither; it counts no failure "
+        "then, and never comes to its fallback. Nothing changes: what runs goes on, what sleeps sleeps on"
     )
+    return Step("lag", says, {"lag": None, "fallback_replicas": None})
 
 
 def truth(
@@ -131,10 +136,11 @@ def activation(plan: Plan, replicas: int, told: Told) -> Step:
         says = (
             f"there is something to do: KEDA makes the first pod at its next look, within {every}"
         )
+    elif told.trouble and not told.active:
+        what = "nothing is woken" if replicas == 0 else "KEDA takes nothing away"
+        says = f"nobody knows whether there is something to do: {what}"
     elif replicas == 0:
         says = f"nothing to do: it sleeps, and KEDA looks every {every}"
-    elif told.failed and not told.active:
-        says = "nobody knows whether there is something to do: KEDA takes nothing away"
     else:
         what = "something" if told.active else "nothing"
         says = f"there is {what} to do; with pods running that begins or ends only the cooldown"
@@ -204,10 +210,10 @@ def cooldown(plan: Plan, replicas: int, told: Told) -> Step:
 
 def fallback(plan: Plan, replicas: int) -> Step:
     """What an error would do."""
-    given = plan.fallback
+    given, whom = plan.fallback, "the external scaler" if plan.asks_scaler else "Kafka"
     return Step(
         "fallback",
-        f"if Kafka could not be asked more than {given.failures} times in a row: "
+        f"if {whom} answered with an error more than {given.failures} times in a row: "
         f"{_pods(given.pods(replicas))} ({given.behaviour}, {given.replicas})",
         {"fallback_replicas": given.pods(replicas)},
     )

@@ -10,7 +10,7 @@ from headrace.console import output
 
 if TYPE_CHECKING:
     from headrace.deploy.kubernetes.setting import Setting
-    from headrace.deploy.profile import Profile
+    from headrace.deploy.profile import Environment, Profile
     from headrace.pipeline.pipeline import Pipeline
     from headrace.pipeline.queues import Lane
 
@@ -61,6 +61,24 @@ def setting_of(pipeline: "Pipeline", reference: str, profile: Path | None) -> "S
     from headrace.deploy.kubernetes.setting import Setting
 
     return Setting(pipeline, reference, profile_from(profile))
+
+
+def environment_of(
+    setting: "Setting", name: str | None, namespace: str | None
+) -> "Environment | None":
+    """Find an environment by its name, or else by the namespace that it lives in.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    known = setting.profile.environments
+    if name is None:
+        found = (each for each in known if setting.namespace(each) == namespace)
+        name = next(found, None)
+    elif name not in known:
+        listed = ", ".join(known) or "none"
+        raise output.UsageError(f"the profile has no environment {name!r}: it has {listed}")
+    return None if name is None else known[name]
 
 
 def lane_named(pipeline: "Pipeline", name: str) -> "Lane":

@@ -9,7 +9,13 @@ import typer
 
 from headrace.console import output
 from headrace.console.commands import views
-from headrace.console.commands.scale.choosing import LaneName, ProfileFile, lane_named, setting_of
+from headrace.console.commands.scale.choosing import (
+    LaneName,
+    ProfileFile,
+    environment_of,
+    lane_named,
+    setting_of,
+)
 from headrace.console.options import AppDir, Json, Reference, load, required
 from headrace.schemas.errors import HeadraceError
 
@@ -46,6 +52,16 @@ def explain(
             show_default=False,
         ),
     ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            "--environment",
+            metavar="NAME",
+            help="Take the bounds that lanes have in this environment of the profile; that of "
+            "--namespace when not given, and the profile's own where no environment lives there.",
+            show_default=False,
+        ),
+    ] = None,
     profile: ProfileFile = None,
     json: Json = False,
     app_dir: AppDir = None,
@@ -53,7 +69,7 @@ def explain(
     """Say why a lane would have so many pods now, rule by rule, with the numbers.
 
     Kafka is asked for offsets as KEDA asks for them. What is really ready is said beside the lag.
-    Exit code 1 when Kafka does not answer: what the fallback then does is said first.
+    Exit code 1 when Kafka does not answer: what becomes of the pods then is said first.
     """
     from headrace.deploy.lane_reading import read_lane
     from headrace.deploy.scaling.explaining import Moment, explain
@@ -62,7 +78,7 @@ def explain(
     declared = load(pipeline, app_dir)
     setting = setting_of(declared, required(pipeline), profile)
     chosen = lane_named(declared, lane)
-    plan = setting.plan(chosen)
+    plan = setting.plan(chosen, environment_of(setting, environment, namespace))
     pods = replicas if replicas is not None else plan.least
     if replicas is None and namespace is not None:
         pods = _asked(namespace, setting.lane_name(chosen))
