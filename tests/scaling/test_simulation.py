@@ -83,7 +83,8 @@ def test_no_job_is_lost_and_none_made_up_and_pods_stay_within_bounds(
     plan = replace(PLAN, strategy=STRATEGIES[strategy], least=least)
     given_load = load(*((60.0 * n, rate) for n, rate in enumerate(rates)), (60.0 * len(rates), 0))
     found = simulate(plan, given_load, World(tail=5 * MINUTE))
-    assert found.jobs == int(sum(rates) * 60 + 1e-6) or found.jobs == round(sum(rates) * 60)
+    # The last one has come, or has not: fractions of a job are added up as floats are
+    assert abs(found.jobs - sum(rates) * 60) < 1 + 1e-6
     assert all(least <= sight.replicas <= plan.most for sight in found.sights)
     assert found.longest_wait >= found.p99_wait >= 0
     assert found.left <= found.largest_backlog <= found.jobs
