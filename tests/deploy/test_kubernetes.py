@@ -158,11 +158,11 @@ def test_no_pod_has_rights_a_token_or_a_disk_to_write_to(files: dict[str, list[A
             assert container["resources"].keys() == {"requests", "limits"}
 
 
-def test_what_serves_is_asked_for_life_and_readiness_on_its_own_port(
+def test_everything_is_asked_for_life_and_readiness_on_its_own_port(
     files: dict[str, list[Any]],
 ) -> None:
     port = objects(files, "ConfigMap")["shop-settings"]["data"]["HEADRACE_HTTP_PORT"]
-    for name in objects(files, "Deployment").keys() - {"shop-statistics"}:
+    for name in objects(files, "Deployment"):
         [container] = dict(pods(files))[name]["containers"]
         assert container["livenessProbe"]["httpGet"]["path"] == "/health/live"
         assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"

@@ -7,6 +7,7 @@ an aborted hand-over told; a bad record that stops everything; a port that nobod
 """
 
 import itertools
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -189,6 +191,17 @@ def test_figures_are_right_while_processes_come_and_go(stage: Stage, teller: Tel
             assert second.terminate() == 0
 
 
+def asked(process: RunningProcess, what: str) -> Any:
+    """What the process answers on its own port, and no other one listens."""
+    [port] = {
+        each.laddr.port
+        for each in psutil.Process(process.process.pid).net_connections("inet")
+        if each.status == psutil.CONN_LISTEN
+    }
+    with urlopen(f"http://127.0.0.1:{port}/health/{what}", timeout=10) as answer:
+        return json.load(answer)
+
+
 def test_bad_records_and_aborted_hand_overs_stop_nothing_and_count_nothing(
     stage: Stage, teller: Teller
 ) -> None:
@@ -205,8 +218,12 @@ def test_bad_records_and_aborted_hand_overs_stop_nothing_and_count_nothing(
     with statistics(stage) as process:
         agrees(stage, teller, process)
         assert counts(stage)["succeeded"] == 3
-        listening = psutil.Process(process.process.pid).net_connections("inet")
-        assert [each for each in listening if each.status == psutil.CONN_LISTEN] == []
+        connections = psutil.Process(process.process.pid).net_connections("inet")
+        listening = [each for each in connections if each.status == psutil.CONN_LISTEN]
+        assert [each.laddr.ip for each in listening] == ["127.0.0.1"]
+        [ready] = asked(process, "ready")["checks"]
+        assert ready == {"name": "statistics", "ok": True, "detail": "counting"}
+        assert asked(process, "live")["status"] == "ok"
         assert process.terminate() == 0
         assert "Traceback" not in process.text()
 

@@ -100,8 +100,8 @@ def up(
     )
     least, most = scaled.span if scaled else (processes or 1, processes or 1)
     derived = _derived(projector=projector, statistics=statistics)
-    listening = most + (2 if PROJECTOR in derived else 1)
-    check_ports(listening)
+    children = most + 1 + len(derived)
+    check_ports(children)
     budget = load_settings(WorkerSettings).worker_drain_budget
     declared = load(reference, app_dir)
     if scaled is not None and (idle := scaled.idle(declared)):
@@ -110,8 +110,7 @@ def up(
         _apply(declared, kafka, begin)
         programs = _programs(role, most, concurrency, app_dir)
         programs += _deriving(role, derived, most + 1, app_dir)
-        numbers = ports(listening, late=range(least, most))
-        numbers += [0] * (len(programs) - listening)
+        numbers = ports(children, late=range(least, most))
         own = places(directory)
         programs = [placed(p, kafka, port, own) for p, port in zip(programs, numbers, strict=True)]
         announce(declared, kafka, log, programs, numbers, directory)
@@ -147,7 +146,7 @@ def _programs(
 def _deriving(
     role: "Role", commands: list[str], index: int, app_dir: Path | None
 ) -> list["Program"]:
-    """The children that read what becomes of jobs; the first of them is the one with a port."""
+    """The children that read what becomes of jobs."""
     where = () if app_dir is None else ("--app-dir", str(app_dir))
     return [
         program(command, role.reference, index + number, *where)

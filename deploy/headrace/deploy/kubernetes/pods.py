@@ -38,7 +38,6 @@ class PodOf:
         spot: Whether it may run on nodes that go away at short notice.
         priority_class: Who gives way when nodes are full.
         scratch: MiB of `/tmp`, which is memory.
-        serves: Whether it has a port for probes and metrics.
         account: A service account of its own, whose token it gets; it gets none otherwise.
         certificates: A Secret with `tls.crt`, `tls.key` and `ca.crt`, and the folder for them.
         ports: Further ports, by name.
@@ -56,7 +55,6 @@ class PodOf:
     spot: bool = False
     priority_class: str | None = None
     scratch: int = 64
-    serves: bool = True
     account: str | None = None
     certificates: tuple[str, str] | None = None
     ports: tuple[tuple[str, int], ...] = ()
@@ -150,9 +148,6 @@ def _container(setting: Setting, pod: PodOf) -> dict[str, Any]:
 
 def _service(pod: PodOf) -> dict[str, Any]:
     """What a container has that stays: a moment before it is stopped, its port and its probes."""
-    lifecycle = {"preStop": {"sleep": {"seconds": round(PRE_STOP.total_seconds())}}}
-    if not pod.serves:
-        return {"lifecycle": lifecycle}
     return {
         "ports": [
             {"name": name, "containerPort": port} for name, port in ((PORT_NAME, PORT), *pod.ports)
@@ -161,7 +156,7 @@ def _service(pod: PodOf) -> dict[str, Any]:
         "startupProbe": _probe("live", period=2, failures=60),
         "livenessProbe": _probe("live", period=10, failures=6),
         "readinessProbe": _probe("ready", period=5, failures=2),
-        "lifecycle": lifecycle,
+        "lifecycle": {"preStop": {"sleep": {"seconds": round(PRE_STOP.total_seconds())}}},
     }
 
 

@@ -1,7 +1,6 @@
 """What a pipeline has beside its workers: the scheduler, the exporter, the processors, the topics."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -65,9 +64,7 @@ def _projector(setting: Setting) -> PodOf:
 
 
 def _statistics(setting: Setting) -> PodOf:
-    """Faust opens no port of ours: it ends when it cannot go on, and is started again."""
-    pod = _pod(setting, Role.STATISTICS, ("processors", "statistics"), memory=512)
-    return replace(pod, serves=False)
+    return _pod(setting, Role.STATISTICS, ("processors", "statistics"), memory=512)
 
 
 def _pod(

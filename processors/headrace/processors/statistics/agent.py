@@ -62,6 +62,11 @@ class StatisticsAgent:
         app.on_partitions_revoked.connect(self._give_up)
         app.on_rebalance_complete.connect(self._begin)
 
+    @property
+    def ready(self) -> bool:
+        """Whether it counts the partitions that it owns; one without any stands by."""
+        return self._ready and not self._app.rebalancing
+
     # -- partitions come and go ------------------------------------------------------------------
 
     async def _give_up(self, *_: Any, **__: Any) -> None:
@@ -134,7 +139,7 @@ class StatisticsAgent:
     # -- publishing ------------------------------------------------------------------------------
 
     async def _publish(self) -> None:
-        if not self._ready or self._app.rebalancing:
+        if not self.ready:
             return
         now, submissions = now_ms(), self._submissions
         records = [each for number in sorted(self._owned()) for each in await self._of(number, now)]
@@ -183,7 +188,7 @@ class StatisticsAgent:
                 self._table.pop(book.key_of(key), None)
 
 
-def install(app: PipelineApp, settings: StatisticsSettings) -> None:
+def install(app: PipelineApp, settings: StatisticsSettings) -> StatisticsAgent:
     """Make an app count and publish the statistics of its pipeline.
 
     Raises:
@@ -205,4 +210,4 @@ def install(app: PipelineApp, settings: StatisticsSettings) -> None:
             f"{events} and run `headrace topics apply`: the figures are then counted anew"
         )
     app.begin_back = COARSE.reach
-    StatisticsAgent(app, events, settings)
+    return StatisticsAgent(app, events, settings)

@@ -1,4 +1,4 @@
-"""Running a Faust app in this process: no port, the log as it is set up, a clean stop on a signal."""
+"""Running a Faust app in this process: no port of Faust's, the log as it is set up, a clean stop on a signal."""
 
 import asyncio
 import logging
@@ -22,12 +22,15 @@ _LOOK: Final = 0.2
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_stream(app: PipelineApp, parent: int | None = None) -> int:
+def run_stream(
+    app: PipelineApp, parent: int | None = None, turned: Callable[[], None] = lambda: None
+) -> int:
     """Run an app that `faust_app` made until SIGTERM or SIGINT. In the main thread.
 
     Args:
         app: The app, with its agents.
         parent: Pid of a supervisor, whose death is taken as a signal; None when there is none.
+        turned: Called on the event loop several times a second.
 
     Returns:
         The exit code: 0 after a stop, 1 when it did not come to an end in time.
@@ -41,7 +44,7 @@ def run_stream(app: PipelineApp, parent: int | None = None) -> int:
     app.finalize()
     commit_beginning(app.kafka, app.conf.id, _topics_of(app), app.begin_back)
     Path(app.conf.datadir).parent.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_live(app, parent))
+    return asyncio.run(_live(app, parent, turned))
 
 
 def _topics_of(app: PipelineApp) -> set[str]:
@@ -56,12 +59,13 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-async def _live(app: PipelineApp, parent: int | None) -> int:
+async def _live(app: PipelineApp, parent: int | None, turned: Callable[[], None]) -> int:
     stop = asyncio.Event()
     _on_signals(stop.set)
     started = asyncio.ensure_future(app.start())
     _LOG.info("stream started", app=app.conf.id, pid=os.getpid())
     while not stop.is_set() and not app.crashed and not (started.done() and started.exception()):
+        turned()
         try:
             await asyncio.wait_for(stop.wait(), _LOOK)
         except TimeoutError:
