@@ -24,6 +24,8 @@ _ODD: Given = [
     (headers.TIME, b"2027-01-01T00:00:00Z"),
     (headers.TYPE, None),
     (headers.DUE, b"1763805600000"),
+    (headers.DUE, b"soon"),
+    (headers.HOPPED, b"1763805600000"),
     (headers.TENANT, b"acme"),
 ]
 
@@ -45,9 +47,11 @@ def test_a_new_job_is_read_back() -> None:
 @given(
     st.sampled_from([*SUBMITTED[:1], (headers.ID, b""), (headers.ID, None)]),
     st.sampled_from([TIME, b"", b"soon", None]),
-    st.lists(st.sampled_from(SUBMITTED[2:] + _ODD), min_size=7, max_size=7),
+    st.lists(st.sampled_from(SUBMITTED[2:] + _ODD), min_size=7, max_size=9),
 )
 @example(SUBMITTED[0], TIME, SUBMITTED[2:])
+@example(SUBMITTED[0], TIME, [*SUBMITTED[2:], (headers.DUE, b"7"), (headers.HOPPED, b"5")])
+@example(SUBMITTED[0], TIME, [*SUBMITTED[3:], (headers.DUE, b"7"), SUBMITTED[2]])
 def test_the_place_of_a_header_does_not_matter(
     first: tuple[str, bytes | None], time: bytes | None, rest: Given
 ) -> None:

@@ -7,11 +7,11 @@ through untouched.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from headrace.schemas.errors import InvalidHeadersError
 
@@ -100,8 +100,10 @@ _OWN: Final = frozenset(
     }
 )  # fmt: skip
 
-_AS_SUBMITTED: Final = 9
-"""How many headers a new job without options has: `for_submission`'s, its id and its time."""
+_FEWEST: Final = 9
+"""How many headers a new job without options has: its id and its time, and `for_submission`'s."""
+_MOST: Final = _FEWEST + 2
+"""As many, and those of one that is delayed."""
 _MAX_COUNT: Final = 2**31 - 1
 """Attempts, steps and generations are Avro ints in transitions."""
 MAX_TIME: Final = 253_402_300_799_999
@@ -201,6 +203,10 @@ class JobHeaders(NamedTuple):
         return encoded
 
 
+_AFTER_TIME: Final = JobHeaders._fields.index("lane")
+_OF_DUE: Final = JobHeaders._fields.index("due")
+
+
 def for_submission(pipeline: str, job_type: str, lane: str) -> tuple[tuple[str, bytes | None], ...]:
     """Give the headers that all new jobs of a type on a lane share: made once, not per job."""
     return (
@@ -229,8 +235,8 @@ def decode(
     """
     given = list(headers) if headers else []
     try:
-        if len(given) == _AS_SUBMITTED and given[0][0] == ID and given[1][0] == TIME:
-            job = _read_as_submitted(given[0][1], given[1][1], tuple(given[2:]))
+        if _FEWEST <= len(given) <= _MOST and given[0][0] == ID and given[1][0] == TIME:
+            job = _read_as_submitted(given)
             if job is not None:
                 return job
         found: dict[str, bytes | None] = dict(given)
@@ -247,15 +253,22 @@ def decode(
         raise InvalidHeadersError(f"a header of the record cannot be read: {error}") from error
 
 
-def _read_as_submitted(
-    job_id: bytes | None, created: bytes | None, rest: tuple[tuple[str, bytes | None], ...]
-) -> JobHeaders | None:
-    """Read what a `Producer` of ours writes for a job without options: most records are that."""
-    alike = _alike(rest)
+def _read_as_submitted(given: Sequence[tuple[str, bytes | None]]) -> JobHeaders | None:
+    """Read what a `Producer` of ours writes for a job, at most delayed: most records are that."""
+    job_id, created, alike = given[0][1], given[1][1], _alike(tuple(given[2:_FEWEST]))
     if alike is None or not job_id or not created:
         return None
+    due: int | None = None
+    for name, value in given[_FEWEST:]:
+        if name == DUE:
+            due = _number(value, MAX_TIME) if value else None
+        elif name != HOPPED:
+            return None
     time = parse_time(created.decode())
-    return JobHeaders(job_id.decode(), alike.job_type, alike.source, time, *alike[4:])
+    shared: tuple[Any, ...] = alike
+    between, after = shared[_AFTER_TIME:_OF_DUE], shared[_OF_DUE + 1 :]
+    mine = (job_id.decode(), alike.job_type, alike.source, time)
+    return JobHeaders._make((*mine, *between, due, *after))
 
 
 @lru_cache(maxsize=256)
@@ -263,7 +276,7 @@ def _alike(rest: tuple[tuple[str, bytes | None], ...]) -> JobHeaders | None:
     """Read the headers that thousands of records share; None unless they are complete."""
     found = dict(rest)
     job_type, lane = found.get(TYPE), found.get(LANE)
-    if not job_type or not lane or ID in found or TIME in found:
+    if not job_type or not lane or not found.keys().isdisjoint((ID, TIME, DUE)):
         return None
     return _read(found, "", job_type.decode(), lane.decode(), 0)
 
