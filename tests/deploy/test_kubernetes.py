@@ -224,7 +224,26 @@ def test_every_file_of_the_base_is_a_resource_of_it_and_every_overlay_patches_wh
         [overlay] = files[f"overlays/{environment}/kustomization.yaml"]
         assert overlay["namespace"] == f"shop-{environment}"
         for patch in overlay.get("patches", ()):
-            assert patch["target"]["name"] in objects(files, "ScaledObject")
+            there = objects(files, patch["target"]["kind"])
+            assert patch["target"].get("name", next(iter(there))) in there
+
+
+def test_the_environments_of_the_example_have_a_kafka_each(files: dict[str, list[Any]]) -> None:
+    """Topics and groups are named by the pipeline alone."""
+    servers = [objects(files, "ConfigMap")["shop-settings"]["data"]["HEADRACE_BOOTSTRAP_SERVERS"]]
+    for environment in ("dev", "staging"):
+        [overlay] = files[f"overlays/{environment}/kustomization.yaml"]
+        settings, triggers = (
+            [
+                patch
+                for patch in overlay["patches"]
+                if "ootstrap" in patch["patch"] and kind in patch["target"]["kind"]
+            ]
+            for kind in ("ConfigMap", "ScaledObject")
+        )
+        [server] = {yaml.safe_load(each["patch"])[0]["value"] for each in (*settings, *triggers)}
+        servers.append(server)
+    assert len(set(servers)) == 3
 
 
 @pytest.mark.parametrize(
