@@ -16,7 +16,7 @@ from tests.proof.model.machine import HeadraceModel
 from tests.proof.model.world import World
 
 EXAMPLES = "HEADRACE_MODEL_EXAMPLES"
-SHORT_RUN = 800
+SHORT_RUN = 600
 STEPS = 40
 _ALLOWED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
