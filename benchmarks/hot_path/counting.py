@@ -28,5 +28,10 @@ def counted(work: Callable[[], object]) -> Counter[str]:
         sys.settrace(before)
     named: Counter[str] = Counter()
     for code, number in found.items():
-        named[f"{code.co_filename.rpartition('/')[2]}:{code.co_qualname}"] += number
+        named[name_of(code)] += number
     return named
+
+
+def name_of(code: CodeType) -> str:
+    """Name a function by its file and itself."""
+    return f"{code.co_filename.rpartition('/')[2]}:{code.co_qualname}"

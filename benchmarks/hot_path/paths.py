@@ -3,14 +3,13 @@
 import asyncio
 import math
 import threading
-from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from benchmarks.hot_path.clients import QuickConsumer, QuickProducer
-from benchmarks.hot_path.counting import counted
 from headrace.consumers.executors.async_executor import AsyncExecutor
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import LaneFigures
@@ -32,6 +31,7 @@ from headrace.pipeline.settings import ClaimSettings, KafkaSettings
 from headrace.producers import Producer
 
 shop = Pipeline("shop", queues=[Queue("default", priorities=("normal",), partitions=1)])
+_Found = TypeVar("_Found")
 _NOTE = "x" * 160
 _WARM = 300
 """Jobs before anything is counted: caches are filled, and the window of the partition is wide."""
@@ -44,17 +44,17 @@ async def noop(order: str, amount: int, note: str) -> None:
     """Nothing, to count what running a job costs."""
 
 
-def submitted(jobs: int) -> Counter[str]:
-    """Count what submitting so many jobs costs."""
+def submitted(jobs: int, measure: Callable[[Callable[[], object]], _Found]) -> _Found:
+    """Measure the submission of so many jobs."""
     producer = _producer(QuickProducer())
     _submit(producer, _WARM)
-    found = counted(lambda: _submit(producer, jobs))
+    found = measure(lambda: _submit(producer, jobs))
     producer.close()
     return found
 
 
-def drained(jobs: int) -> Counter[str]:
-    """Count what running so many jobs costs: from the poll to the commit, transitions published."""
+def drained(jobs: int, measure: Callable[[Callable[[], object]], _Found]) -> _Found:
+    """Measure the running of so many jobs: from the poll to the commit, transitions published."""
     kept: list[dict[str, Any]] = []
     producer = _producer(QuickProducer(kept))
     _submit(producer, _WARM + jobs)
@@ -65,7 +65,7 @@ def drained(jobs: int) -> Counter[str]:
     with trusted, closing(drain.loop):
         drain.take_over()
         drain.until(_WARM)
-        return counted(lambda: drain.until(_WARM + jobs))
+        return measure(lambda: drain.until(_WARM + jobs))
 
 
 def _producer(client: QuickProducer) -> Producer:
