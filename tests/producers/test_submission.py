@@ -10,6 +10,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,9 @@ import pytest
 
 from headrace.pipeline import Pipeline, Queue
 from headrace.pipeline.errors import TopicError, UnknownJobTypeError
-from headrace.pipeline.settings import KafkaSettings, ProducerSettings, load
+from headrace.pipeline.schema_topic import SchemaTopic
+from headrace.pipeline.settings import KafkaSettings, ProducerSettings, TopicSettings, load
+from headrace.pipeline.topics import apply_plan, plan_topics
 from headrace.producers import DeliveryError, PayloadTooLargeError, Producer, SubmitError
 from headrace.schemas.errors import ArgumentError
 from headrace.schemas.states import JobState
@@ -305,3 +308,40 @@ def test_a_full_local_queue_empties_when_the_broker_takes_it(stage: Stage) -> No
         receipts = [producer.submit("blob", blob) for _ in range(20)]
         producer.flush(30)
     wait_until("all are stored", lambda: all(receipt.confirmed for receipt in receipts))
+
+
+# -- before the first one --------------------------------------------------------------------------
+
+
+def test_a_prepared_producer_asks_nothing_when_it_submits_first(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stage.producer() as producer:
+        producer.prepare()
+        for what in ("_check", "_publish"):
+            monkeypatch.setattr(producer._preparation, what, _no_question)
+        for priority in ("high", "normal"):
+            producer.submit("work", work(), priority=priority).confirm(30)
+
+
+def test_preparing_publishes_the_schemas_of_all_declared_types(kafka: str) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka)
+    old, new = (Pipeline(f"t{id(settings)}", queues=[Queue("default")]) for _ in range(2))
+    types = [new.declare(f"type-{number}", Empty) for number in range(3)]
+    with Producer(new, kafka=settings) as producer:
+        with pytest.raises(TopicError, match=f"{new.name}.default.normal.*headrace topics apply"):
+            producer.prepare()
+        topics = load(TopicSettings, topic_partitions=1)
+        assert apply_plan(plan_topics(old, settings, topics), settings).ok
+        producer.prepare()
+    published = SchemaTopic(settings, new.topology).read()
+    assert {each.arguments.fingerprint for each in types} <= published.keys()
+
+
+def _no_question(*_: Any) -> None:
+    raise AssertionError("Kafka was asked again")
+
+
+@dataclass(frozen=True)
+class Empty:
+    """Arguments that are none."""

@@ -99,6 +99,7 @@ class Client:
 
     def __init__(self, url: str, name: str) -> None:
         self._producer = Producer(bench)
+        self._producer.prepare()
 
     def stream(self, given: Iterable[Call]) -> None:
         """Submit as fast as it can, then wait for the broker."""

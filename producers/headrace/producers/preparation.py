@@ -4,7 +4,7 @@ Done once per lane and per job type, and remembered.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -19,7 +19,7 @@ from headrace.pipeline.schema_topic import PublishedSchema, SchemaTopic, latest_
 from headrace.pipeline.settings import KafkaSettings, ProducerSettings
 from headrace.pipeline.topology import TIERS
 from headrace.producers.errors import SubmitError
-from headrace.schemas.codec import record_codec_from_schema
+from headrace.schemas.codec import RecordCodec, record_codec_from_schema
 
 HEADER_RESERVE = 16_384
 """Bytes of a lane's record limit that submissions leave free, because retries add headers."""
@@ -54,15 +54,19 @@ class Preparation:
         if limit is not None and job.codec.fingerprint in self._published:
             return limit
         with self._lock:
-            limit = self._limits.get(lane.topic)
-            if limit is None:
-                limit = self._limits[lane.topic] = self._check(lane)
+            if lane.topic not in self._limits:
+                self._check([lane])
             if job.codec.fingerprint not in self._published:
-                self._schemas.publish(
-                    [PublishedSchema(job.job_type, job.codec.schema_text, job.codec.fingerprint)]
-                )
-                self._published.add(job.codec.fingerprint)
-        return limit
+                self._publish(job.job_type, job.codec)
+            return self._limits[lane.topic]
+
+    def ensure_all(self) -> None:
+        """Do for every lane and every declared type what `ensure` does for one. Raises as it does."""
+        with self._lock:
+            self._check(list(self._pipeline.topology.lanes()))
+            for declared in self._pipeline.job_types.values():
+                if declared.arguments.fingerprint not in self._published:
+                    self._publish(declared.name, declared.arguments)
 
     def published_job(self, name: str, arguments: Mapping[str, Any]) -> Job[Any]:
         """Make a job of a type that only the schema topic knows.
@@ -86,9 +90,24 @@ class Preparation:
         policy = JobPolicy(queue.name, queue.default_priority)
         return Job(name, policy, codec, codec.bind(**arguments))
 
-    def _check(self, lane: Lane) -> int:
+    def _publish(self, job_type: str, codec: RecordCodec) -> None:
+        """Publish a type's schema, and in the same go those of all declared ones."""
+        wanted = {codec.fingerprint: (job_type, codec)}
+        for each in self._pipeline.job_types.values():
+            wanted.setdefault(each.arguments.fingerprint, (each.name, each.arguments))
+        self._schemas.publish(
+            PublishedSchema(name, each.schema_text, mark)
+            for mark, (name, each) in wanted.items()
+            if mark not in self._published
+        )
+        self._published.update(wanted)
+
+    def _check(self, lanes: Sequence[Lane]) -> None:
+        """See that the lanes are there, and learn how large their records may be."""
         topology = self._pipeline.topology
-        needed = {lane.topic, topology.dead_letters(lane.queue), *map(topology.tier, TIERS)}
+        needed = {*map(topology.tier, TIERS)}
+        for lane in lanes:
+            needed |= {lane.topic, topology.dead_letters(lane.queue)}
         admin = make_admin(self._kafka)
         try:
             existing = admin.list_topics(timeout=self._timeout).topics
@@ -103,16 +122,20 @@ class Preparation:
                 f"topics are missing: {', '.join(missing)}; make them with "
                 "`headrace topics apply module:pipeline`; nothing was sent"
             )
-        return max_message_bytes(admin, lane.topic) - HEADER_RESERVE
+        for topic, most in max_message_bytes(admin, [lane.topic for lane in lanes]).items():
+            self._limits[topic] = most - HEADER_RESERVE
 
 
-def max_message_bytes(admin: Any, topic: str) -> int:
-    """Ask the broker for the largest record that a topic takes; its default without the right."""
+def max_message_bytes(admin: Any, topics: Sequence[str]) -> dict[str, int]:
+    """Ask the broker for the largest record that each topic takes; its default without the right."""
     from headrace.pipeline.topics.api import ConfigResource, ResourceType  # noqa: PLC0415 - rarely
 
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    try:
-        config = admin.describe_configs([resource], request_timeout=10)[resource].result()
-        return int(config["max.message.bytes"].value)
-    except KafkaException:
-        return 1_048_588
+    resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+    answers = admin.describe_configs(resources, request_timeout=10)
+    found: dict[str, int] = {}
+    for topic, resource in zip(topics, resources, strict=True):
+        try:
+            found[topic] = int(answers[resource].result()["max.message.bytes"].value)
+        except KafkaException:
+            found[topic] = 1_048_588
+    return found

@@ -102,6 +102,20 @@ class Producer:
         )
         self._poller.start()
 
+    def prepare(self) -> None:
+        """Do now what the first submission would have to wait for. Call it when a service starts.
+
+        It asks Kafka for the topics and publishes the schemas of all declared job types, where they
+        are not published yet. Without it the first job does so, which takes some 0.1 s.
+
+        Raises:
+            TopicError: A topic is missing: make it with `headrace topics apply`.
+            SubmitError: Kafka does not answer within the delivery time-out.
+            FingerprintCollisionError: Another schema with a type's fingerprint is published.
+        """
+        self._preparation.ensure_all()
+        self._client.list_topics(timeout=10)
+
     @overload
     def submit(
         self,
