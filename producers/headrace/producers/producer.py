@@ -41,6 +41,8 @@ from headrace.schemas import headers
 from headrace.schemas.ids import dedup_job_id, new_job_id
 
 _LOG = logging.getLogger("headrace.kafka")
+_CONNECTED = 10.0
+"""Seconds that `prepare` waits for the producer's own first answer."""
 _RECORD_OVERHEAD = 100
 """Bytes that Kafka's record format adds at most to key, value and headers of one record."""
 
@@ -114,7 +116,10 @@ class Producer:
             FingerprintCollisionError: Another schema with a type's fingerprint is published.
         """
         self._preparation.ensure_all()
-        self._client.list_topics(timeout=10)
+        try:
+            self._client.list_topics(timeout=_CONNECTED)  # by a connection of its own
+        except KafkaException as error:
+            raise SubmitError(f"Kafka did not answer within {_CONNECTED:g} s: {error}") from error
 
     @overload
     def submit(
