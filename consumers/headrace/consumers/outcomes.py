@@ -1,9 +1,9 @@
 """What can become of one attempt (outcomes), and of a job after it (decisions). Closed sets."""
 
-import traceback
 from dataclasses import dataclass
 from datetime import timedelta
 
+from headrace.consumers.stack_text import traceback_of
 from headrace.pipeline.context import Progress
 from headrace.pipeline.retry import qualified_names
 from headrace.schemas.headers import MAX_MESSAGE, MAX_TRACEBACK
@@ -29,7 +29,7 @@ class ErrorInfo:
 
 def error_info(error: BaseException) -> ErrorInfo:
     """Put an exception into words."""
-    trace = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:]
+    trace = traceback_of(error)[-MAX_TRACEBACK:]
     text = _encodable(_text(error)[:MAX_MESSAGE])
     return ErrorInfo(qualified_names(error), type(error).__name__, text, _encodable(trace))
 

@@ -32,6 +32,8 @@ from headrace.pipeline.tracing import NO_TRACES, Traces
 _LOG = structlog.get_logger("headrace.recording")
 _AT_ONCE = 200
 """Hand-overs in one transaction, unless said otherwise."""
+_LONGEST_REST = 0.1
+"""Seconds that a lane rests from handing over, however long that took."""
 _NOTE_EVERY = 0.05
 """Seconds after which the group membership is noted again though nothing waits for it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -50,6 +52,8 @@ class Recorder:
         source: What is recorded here, for messages: a lane's topic, or the delay tiers.
         traces: Told of hand-overs.
         at_once: Hand-overs in one transaction.
+        rest: How many times as long as a transaction took the lane does other things before the next
+            one, unless as many wait as go into it.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Recorder:
         traces: Traces = NO_TRACES,
         *,
         at_once: int = _AT_ONCE,
+        rest: float = 0.0,
     ) -> None:
         self._source = source
         self._traces = traces
@@ -80,6 +85,8 @@ class Recorder:
         partitions.before_asking = self._end_unresolved
         self._membership: Any = None
         self._note_at = 0.0
+        self._at_once, self._rest = at_once, rest
+        self._rests_until = 0.0
         self._consumer: Consumer | None = None
 
     def belong_to(self, consumer: Consumer) -> None:
@@ -232,6 +239,8 @@ class Recorder:
             return
         if not self._backlog or self._membership is None:
             return
+        if now < self._rests_until and self.waiting < self._at_once:
+            return
         self._figures.fenced += self._backlog.drop_closed()
         chosen, commits = self._choose(now)
         if not chosen:
@@ -246,7 +255,9 @@ class Recorder:
         result = self._handovers.hand_over(records, positions, self._membership)
         if result.end is End.COMMITTED:
             self.commits.confirm(now)
-        self._figures.handover_durations.observe(time.monotonic() - now)
+        took = time.monotonic() - now
+        self._rests_until = now + took + min(took * self._rest, _LONGEST_REST)
+        self._figures.handover_durations.observe(took)
         self._ended(result.end, result.reason, chosen, commits)
 
     def _choose(self, now: float) -> tuple[list[Settled], Pending]:

@@ -76,6 +76,8 @@ _BESIDE_THE_DRAIN = 120.0
 """Seconds that a rebalance may take beside the draining: the last commit, fencing, asking offsets."""
 _CHECK_INTERVAL = 0.05
 """Seconds between looks at the timeouts of threads."""
+_REST: Final = 3.0
+"""Times as long as a hand-over a lane runs jobs before the next one: it stands still meanwhile."""
 _ISOLATED_PLACES: Final = 4
 """Isolated jobs beside each other, at least, where the concurrency allows for it."""
 
@@ -273,6 +275,7 @@ class Worker:
             figures,
             lane.topic,
             self._traces,
+            rest=_REST,
         )
         rules = Rules(
             lane,
