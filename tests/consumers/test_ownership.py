@@ -10,22 +10,13 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from headrace.consumers import commits, recording
 from headrace.consumers.commits import TRUSTED_FOR
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.handover import End, HandOverResult
 from headrace.consumers.recording import Recorder
+from headrace.consumers.settled import HandOver, Settled
+from tests.consumers.conftest import Clock
 from tests.consumers.test_owned import Partition
-
-
-class Clock:
-    """The time, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 class AnsweringConsumer:
@@ -34,7 +25,11 @@ class AnsweringConsumer:
     def commit(self, offsets: list[TopicPartition], *, asynchronous: bool) -> list[TopicPartition]:
         return [] if asynchronous else offsets
 
+    asked = 0
+    """How often it was asked who is a member."""
+
     def consumer_group_metadata(self) -> object:
+        self.asked += 1
         return "me"
 
 
@@ -60,21 +55,14 @@ class Owning:
         self.handovers = StubHandOvers()
         given: Any = self.handovers
         self.recorder = Recorder(owned, given, None, "shop.events", MemberFigures(), "shop")
-        consumer: Any = AnsweringConsumer()
+        self.consumer = AnsweringConsumer()
+        consumer: Any = self.consumer
         self.recorder.belong_to(consumer)
         self.recorder.prove_membership()
 
     @property
     def trusted_until(self) -> float:
         return self.recorder.commits.trusted_until
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    for module in (commits, recording):
-        monkeypatch.setattr(module, "time", clock)
-    return clock
 
 
 @pytest.fixture
@@ -134,3 +122,24 @@ def test_commits_are_the_proof_as_soon_as_their_answers_can_come(
     drained.recorder.ask_for_proof(clock.now)
     assert drained.handovers.asked == []
     assert drained.recorder.commits.outstanding
+
+
+def test_the_membership_is_noted_again_now_and_then_and_before_each_poll_when_it_is_needed(
+    clock: Clock,
+) -> None:
+    owning = Owning()
+    recorder, consumer = owning.recorder, owning.consumer
+    for _ in range(5):
+        recorder.note_membership()
+    assert consumer.asked == 1
+    clock.now += 0.06
+    recorder.note_membership()
+    assert consumer.asked == 2
+    recorder.distrust_membership()
+    recorder.note_membership()
+    assert consumer.asked == 3
+    assert recorder.trusts_membership
+    record = HandOver("retry", "shop.delay.soon", b"k", b"x", [])
+    recorder.add(Settled(owning.partition.owned.assignment, 0, None, record))
+    recorder.note_membership()
+    assert consumer.asked == 4

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from headrace.consumers import commits, recording
 from headrace.consumers.figures import MemberFigures
 from headrace.consumers.handover import End, HandOverResult
 from headrace.consumers.recording import Recorder
 from headrace.consumers.settled import HandOver, Settled
+from tests.consumers.conftest import Clock
 from tests.consumers.test_owned import Partition
-from tests.consumers.test_ownership import AnsweringConsumer, Clock
+from tests.consumers.test_ownership import AnsweringConsumer
 
 AT_ONCE = 4
 
@@ -71,14 +71,6 @@ class Lane:
             self._recorder.add(Settled(self._owned.assignment, self._offset, None, record))
             self._offset += 1
         self._recorder.step()
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    for module in (commits, recording):
-        monkeypatch.setattr(module, "time", clock)
-    return clock
 
 
 @pytest.fixture
