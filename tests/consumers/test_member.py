@@ -57,6 +57,9 @@ class StubRecorder:
 
     note_membership = prove_membership
 
+    def await_hand_over(self) -> None:
+        pass
+
     def distrust_membership(self) -> None:
         self.trusts_membership = False
 

@@ -264,3 +264,24 @@ def test_metadata_that_is_full_of_finished_jobs_is_told_as_before() -> None:
         offset += 1
     with pytest.raises(MetadataTooLargeError):
         owned.commit()
+
+
+def test_a_window_that_was_too_narrow_during_a_slow_hand_over_is_wider_after_it() -> None:
+    partition = Partition()
+    owned = partition.owned
+    partition.read(0)
+    partition.commit()
+    partition.let_through()
+    partition.read(*range(1, 20))
+    partition.start(20)
+    slow = owned.commit((0,))
+    assert slow is not None
+    partition.read(*range(20, owned.allowed + 3))
+    partition.start(owned.waiting)  # all that may start has been started
+    short = [owned.runs_short]  # a lane asks in every turn
+    owned.committed(slow)
+    partition.let_through()
+    short.append(owned.runs_short)
+    partition.commit()
+    assert short == [True, False]
+    assert owned.window.width == 2 * WIDTH

@@ -57,7 +57,7 @@ class Lane:
         self._owned.known_open = True
         owning: Any = type("Owned", (), {"owned": {self._owned.place: self._owned}})()
         self._recorder = Recorder(
-            owning, broker, None, "e", MemberFigures(), "t", at_once=AT_ONCE, rest=3.0
+            owning, broker, None, "e", MemberFigures(), "t", most=AT_ONCE, rest=3.0
         )
         consumer: Any = PromptConsumer(self._recorder)
         self._recorder.belong_to(consumer)

@@ -255,6 +255,7 @@ class Member:
                 break
             self._serve_rebalances()
         self._owner.drain(list(self._partitions.owned), self._serve_rebalances)
+        self._recorder.await_hand_over()
         self._commit_at_last()
         places = list(self._partitions.owned)
         self._partitions.close(places)
@@ -382,6 +383,7 @@ class Member:
         commits.suspend()
         try:
             self._owner.drain(places)
+            self._recorder.await_hand_over()
             failure = commits.commit_finally(places, in_poll=True)
             if failure is not None:
                 commits.tell_of_lost(places, failure)

@@ -57,6 +57,8 @@ class OwnedPartition:
     """Whether the broker knows that this partition is being worked on."""
     _told: tuple[int, int | None, frozenset[int], int, bool] = (0, None, frozenset(), 0, False)
     """What the last commit says of these five."""
+    _ran_short: bool = False
+    """Whether jobs waited for nothing but a commit since the last one was made."""
     _widened_at: int = 0
     """What was allowed when the window was last found too narrow."""
 
@@ -104,10 +106,16 @@ class OwnedPartition:
 
     @property
     def runs_short(self) -> bool:
-        """Whether jobs wait, or soon will, for a commit and nothing else."""
+        """Whether jobs wait, or soon will, for a commit and nothing else.
+
+        The next commit widens the window for it, also if that is made when they wait no more: after
+        a hand-over that took long.
+        """
         if not self.gated or self.gated[0].offset < self.allowed:
             return False
-        return self.waiting <= self.window.width // 4
+        short = self.waiting <= self.window.width // 4
+        self._ran_short = self._ran_short or short
+        return short
 
     def drop(self, wanted: Callable[[JobRecord], bool]) -> list[JobRecord]:
         """Take from the gate what is not to be started at all."""
@@ -216,9 +224,11 @@ class OwnedPartition:
     def _widen(self) -> None:
         """Let as many jobs wait for a slot as the window is wide."""
         # Once for each commit that has landed: a slow or refused one says nothing of the width.
-        short = self.runs_short and self.allowed > max(self.begins, self._widened_at)
+        short = self.runs_short or self._ran_short
+        short = short and self.allowed > max(self.begins, self._widened_at)
         if short:
             self._widened_at = self.allowed
+        self._ran_short = False
         self.window.adapt(self.assignment.started, self.clock(), short=short)
         room = self.window.width - self.waiting
         if room <= 0:

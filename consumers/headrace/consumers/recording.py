@@ -8,20 +8,26 @@ For every record of a lane, in this order:
 4. the partition's commit, whenever the last one has been answered.
 
 So no commit ever covers a job whose outcome is not stored.
+
+A hand-over goes on beside the lane, one at a time: its partitions are not committed otherwise until its
+end is known, and everything else goes on.
 """
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer
 
 from headrace.consumers import handover_spans
+from headrace.consumers.aside import Begin, at_once
 from headrace.consumers.backlog import Backlog
 from headrace.consumers.commits import Commits, Pending, settle
 from headrace.consumers.figures import MemberFigures
-from headrace.consumers.handover import End, HandOvers
+from headrace.consumers.handover import End, HandOverResult, HandOvers
 from headrace.consumers.owned import Place
 from headrace.consumers.partitions import Partitions, committed_offsets
 from headrace.consumers.records import Assignment
@@ -30,7 +36,7 @@ from headrace.consumers.transition_log import TransitionLog, keyed
 from headrace.pipeline.tracing import NO_TRACES, Traces
 
 _LOG = structlog.get_logger("headrace.recording")
-_AT_ONCE = 200
+_MOST = 200
 """Hand-overs in one transaction, unless said otherwise."""
 _LONGEST_REST = 0.1
 """Seconds that a lane rests from handing over, however long that took."""
@@ -38,6 +44,25 @@ _NOTE_EVERY = 0.05
 """Seconds after which the group membership is noted again though nothing waits for it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between questions how a transaction has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A transaction that goes on beside the lane.
+
+    Attributes:
+        chosen: What changes hands.
+        commits: The commits that go with it.
+        began: When, in monotonic seconds: what it proves it proves of then.
+        bytes: Of memory, roughly, that what changes hands costs.
+        end: How it ended, and when.
+    """
+
+    chosen: list[Settled]
+    commits: Pending
+    began: float
+    bytes: int
+    end: "Future[tuple[HandOverResult, float]]"
 
 
 class Recorder:
@@ -51,7 +76,8 @@ class Recorder:
         figures: Where it is counted.
         source: What is recorded here, for messages: a lane's topic, or the delay tiers.
         traces: Told of hand-overs.
-        at_once: Hand-overs in one transaction.
+        most: Hand-overs in one transaction.
+        begin: Begins a transaction: `aside`, or here and now.
         rest: How many times as long as a transaction took the lane does other things before the next
             one, unless as many wait as go into it.
     """
@@ -66,7 +92,8 @@ class Recorder:
         source: str,
         traces: Traces = NO_TRACES,
         *,
-        at_once: int = _AT_ONCE,
+        most: int = _MOST,
+        begin: Begin = at_once,
         rest: float = 0.0,
     ) -> None:
         self._source = source
@@ -76,16 +103,18 @@ class Recorder:
         self.transitions = transitions
         self._events = events
         self._figures = figures
-        self._backlog = Backlog(at_once)
+        self._backlog = Backlog(most)
+        self._begin = begin
+        self._under_way: _UnderWay | None = None
         self._next_question = 0.0
         self._pause = 0.0
         self._unresolved: Pending = []
         self._undecided: list[Settled] = []
         self.commits = Commits(partitions, figures)
-        partitions.before_asking = self._end_unresolved
+        partitions.before_asking = self._end_all
         self._membership: Any = None
         self._note_at = 0.0
-        self._at_once, self._rest = at_once, rest
+        self._most, self._rest = most, rest
         self._rests_until = 0.0
         self._consumer: Consumer | None = None
 
@@ -125,24 +154,27 @@ class Recorder:
     def idle(self) -> bool:
         """Whether nothing waits to be recorded."""
         transitions = self.transitions is None or self.transitions.idle
-        return transitions and not (self._backlog or self._unresolved or self.commits.outstanding)
+        return transitions and not (self._backlog or self._in_doubt or self.commits.outstanding)
 
     @property
     def waiting(self) -> int:
-        """Records that wait to be handed over; not those that were refused alone."""
-        return len(self._backlog) - self._backlog.refused
+        """Records that are to be handed over; not those that were refused alone."""
+        leaving = len(self._under_way.chosen) if self._under_way else 0
+        return leaving + self._fresh
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of what waits to be handed over."""
-        return self._backlog.bytes
+        """Bytes of what is to be handed over."""
+        return self._backlog.bytes + (self._under_way.bytes if self._under_way else 0)
 
     @property
     def busy(self) -> bool:
         """Whether an answer is expected within milliseconds."""
         if self.transitions is not None and not self.transitions.idle:
             return True
-        return bool(self.commits.outstanding) or self._backlog.due(time.monotonic())
+        if self.commits.outstanding or self._under_way is not None:
+            return True
+        return self._backlog.due(time.monotonic())
 
     def add(self, settled: Settled) -> None:
         """Take what became of a record. Of a closed assignment, it is fenced."""
@@ -181,7 +213,9 @@ class Recorder:
                 is handed over or published, and what is under way is brought to its end.
         """
         now = time.monotonic()
-        if trusted or self._unresolved:
+        if self._in_doubt:
+            self._look_for_the_end(now)
+        elif trusted:
             self._hand_over(now)
         if self.transitions is not None:
             if trusted:
@@ -198,7 +232,7 @@ class Recorder:
         others have its partitions before it starts their jobs.
         """
         wanted = self.commits.ask_for_proof(now)
-        if wanted and not self._unresolved and self._membership is not None:
+        if wanted and not self._in_doubt and self._membership is not None:
             self._prove_by_transaction(now)
 
     def _prove_by_transaction(self, now: float) -> None:
@@ -233,15 +267,30 @@ class Recorder:
                 continue
             self.finish(settled.assignment, settled.offset)
 
+    def await_hand_over(self) -> None:
+        """Wait for the end of a hand-over that is under way: its partitions are about to be given up.
+
+        It is as bounded as its transaction. The end may be that it is not known.
+        """
+        if self._under_way is not None:
+            self._take_end(self._under_way)
+
+    @property
+    def _in_doubt(self) -> bool:
+        """Whether it is not known yet how a transaction has ended: no other may begin."""
+        return self._under_way is not None or bool(self._unresolved)
+
+    @property
+    def _fresh(self) -> int:
+        return len(self._backlog) - self._backlog.refused
+
     def _hand_over(self, now: float) -> None:
-        if self._unresolved:
-            self._resolve(now)
-            return
         if not self._backlog or self._membership is None:
             return
-        if now < self._rests_until and self.waiting < self._at_once:
+        if now < self._rests_until and self._fresh < self._most:
             return
         self._figures.fenced += self._backlog.drop_closed()
+        before = self._backlog.bytes
         chosen, commits = self._choose(now)
         if not chosen:
             return
@@ -252,13 +301,31 @@ class Recorder:
                 HandOver("transition", self._events, key, value, []) for key, value in keyed(told)
             ]
         positions = [owned.position(commit) for owned, commit in commits]
-        result = self._handovers.hand_over(records, positions, self._membership)
+        membership = self._membership
+
+        def write() -> tuple[HandOverResult, float]:
+            return self._handovers.hand_over(records, positions, membership), time.monotonic()
+
+        end = self._begin(f"headrace-handover-{self._source}", write)
+        self._under_way = _UnderWay(chosen, commits, now, before - self._backlog.bytes, end)
+        self._look_for_the_end(now)
+
+    def _look_for_the_end(self, now: float) -> None:
+        if self._under_way is None:
+            self._resolve(now)
+        elif self._under_way.end.done():
+            self._take_end(self._under_way)
+
+    def _take_end(self, under_way: _UnderWay) -> None:
+        """Take how a transaction has ended; waits until it has."""
+        result, ended = under_way.end.result()
+        self._under_way = None
         if result.end is End.COMMITTED:
-            self.commits.confirm(now)
-        took = time.monotonic() - now
-        self._rests_until = now + took + min(took * self._rest, _LONGEST_REST)
+            self.commits.confirm(under_way.began)
+        took = ended - under_way.began
+        self._rests_until = ended + min(took * self._rest, _LONGEST_REST)
         self._figures.handover_durations.observe(took)
-        self._ended(result.end, result.reason, chosen, commits)
+        self._ended(result.end, result.reason, under_way.chosen, under_way.commits)
 
     def _choose(self, now: float) -> tuple[list[Settled], Pending]:
         """Take what can go into one transaction: of partitions without an outstanding commit."""
@@ -311,11 +378,12 @@ class Recorder:
         self._unresolved, self._undecided, self._pause = [], [], 0.0
         self._ended(result.end, result.reason, chosen, commits)
 
-    def _end_unresolved(self) -> None:
+    def _end_all(self) -> None:
         """Before a partition is taken over, which may have been this lane's own until just now.
 
-        A transaction that is underway could land after its offset was asked for.
+        A transaction that is under way could land after its offset was asked for.
         """
+        self.await_hand_over()
         if self._unresolved:
             self._handovers.end_now()
 

@@ -22,6 +22,7 @@ import structlog
 from confluent_kafka import Message
 
 from headrace.consumers import hops, vital_signs
+from headrace.consumers.aside import aside
 from headrace.consumers.clock import now_ms
 from headrace.consumers.fencing import Fencing
 from headrace.consumers.figures import SchedulerFigures
@@ -127,7 +128,8 @@ class Scheduler:
             self.figures,
             "the delay tiers",
             traces,
-            at_once=_HOPS,
+            most=_HOPS,
+            begin=aside,
         )
         self._releases = Releases(
             producer, self._recorder, topology, self.name, self.figures, traces

@@ -12,6 +12,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from headrace.consumers import vital_signs
+from headrace.consumers.aside import aside
 from headrace.consumers.attempt_traces import AttemptTraces
 from headrace.consumers.child import ChildSetup, LazySubmitter
 from headrace.consumers.dedup import NOTE_BYTES, Firsts, LaneDedup, NoteLog, NoteReader, Span
@@ -76,6 +77,8 @@ _BESIDE_THE_DRAIN = 120.0
 """Seconds that a rebalance may take beside the draining: the last commit, fencing, asking offsets."""
 _CHECK_INTERVAL = 0.05
 """Seconds between looks at the timeouts of threads."""
+_HAND_OVERS: Final = 500
+"""In one transaction."""
 _REST: Final = 3.0
 """Times as long as a hand-over a lane runs jobs before the next one: it stands still meanwhile."""
 _ISOLATED_PLACES: Final = 4
@@ -275,6 +278,8 @@ class Worker:
             figures,
             lane.topic,
             self._traces,
+            most=_HAND_OVERS,
+            begin=aside,
             rest=_REST,
         )
         rules = Rules(

@@ -83,6 +83,39 @@ class _Partitions(Partitions):
             owned.clock = consumer.clock.monotonic
 
 
+class _Aside:
+    """Stands for the thread on which a lane hands over: it gets on when the lane has looked so often.
+
+    A whole transaction happens then at once; what the lane did meanwhile came before it.
+    """
+
+    def __init__(self, seed: str) -> None:
+        self._chance = random.Random(seed)
+
+    def __call__(self, name: str, call: Callable[[], Any]) -> Any:
+        return _Later(call, self._chance.choice((1, 1, 2, 3, 5, 9)))
+
+
+class _Later:
+    """A call that is made when it was asked for often enough, or is waited for."""
+
+    def __init__(self, call: Callable[[], Any], looks: int) -> None:
+        self._call = call
+        self._looks = looks
+        self._result: list[Any] = []
+
+    def done(self) -> bool:
+        self._looks -= 1
+        if self._looks <= 0:
+            self.result()
+        return bool(self._result)
+
+    def result(self) -> Any:
+        if not self._result:
+            self._result.append(self._call())
+        return self._result[0]
+
+
 class _Mortal:
     """A process that ends in order, by a kill, or because it cannot go on."""
 
@@ -150,6 +183,7 @@ class WorkerProcess(_Mortal):
             topology.events,
             figures,
             lane.topic,
+            begin=_Aside(self.host.name),
         )
         ordered = pipeline.queues[lane.queue].ordered
         rules = Rules(
@@ -285,6 +319,7 @@ class SchedulerProcess(_Mortal):
         clock = broker.clock.monotonic
         changed = {
             "SchedulerClients": clients,
+            "aside": _Aside(name),
             "Partitions": _Partitions,
             "ReadingUp": partial(ReadingUp, clock=clock),
             "Sharing": partial(Sharing, clock=clock),
