@@ -32,6 +32,8 @@ class Feature(StrEnum):
     """Dead jobs are kept and can be run again by one command or call."""
     PRIORITIES = "priorities"
     TRANSITIONS = "transitions"
+    HEADERS = "headers"
+    """A loop that can leave the headers of records unread."""
     LETTERS = "letters"
     """Dead jobs are kept and can be counted."""
 
@@ -68,6 +70,7 @@ class Run:
         urgent: Jobs have a high or a low priority.
         transitions: Headrace says on a topic what became of each job.
         spread: Job types and queues, each, that jobs are spread over; (1, 1) is a plain run.
+        headers: The bare loop reads the headers of each record.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Run:
     transitions: bool = True
     spread: tuple[int, int] = (1, 1)
     urgent: bool = False
+    headers: bool = False
 
     @property
     def shape(self) -> str:
@@ -102,6 +106,7 @@ class Run:
             "BENCH_SHAPE": self.shape,
             "BENCH_TYPES": str(self.spread[0]),
             "BENCH_QUEUES": str(self.spread[1]),
+            "BENCH_HEADERS": "read" if self.headers else "",
         }
 
 

@@ -41,7 +41,7 @@ HEADRACE = HeadraceSystem(
     requirements=None,
     packages=("headrace", "confluent-kafka", "fastavro", "uvloop"),
     commands=_worker,
-    features=frozenset(Feature),
+    features=frozenset(Feature) - {Feature.HEADERS},
     durability="acks=all, idempotent; runs again after a crash; outcome stored before the commit; "
     "transitions published",
     source="docs/reference/settings.md",
@@ -59,7 +59,7 @@ BARE = Peer(
     commands=lambda run: (
         [["python", "-m", "benchmarks.field.apps.bare_app"]] * run.setting.processes
     ),
-    features=frozenset((Feature.PARTITIONS,)),
+    features=frozenset((Feature.PARTITIONS, Feature.HEADERS)),
     durability="acks=all, idempotent; commits after each batch, whatever became of its jobs",
     source="the physical limit: no retries, no outcomes, no concurrency",
     sweep=(Setting(1, 1), Setting(2, 1)),

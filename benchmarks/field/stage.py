@@ -33,6 +33,7 @@ class Wish:
     transitions: bool = True
     spread: tuple[int, int] = (1, 1)
     urgent: bool = False
+    headers: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,7 @@ def staged(system: System, service: Service, folder: Path, wish: Wish) -> Iterat
         wish.transitions,
         wish.spread,
         wish.urgent,
+        wish.headers,
     )
     service.create(name, wish.partitions)
     try:

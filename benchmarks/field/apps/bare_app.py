@@ -13,15 +13,20 @@ from confluent_kafka import Consumer, Producer
 
 from benchmarks.field import work
 from benchmarks.field.calls import Call
+from headrace.schemas import headers
+from headrace.schemas.ids import new_job_id
 
-_HEADERS: list[tuple[str, str | bytes | None]]
-_HEADERS = [(f"ce_{name}", b"0123456789abcdef") for name in ("id", "type", "source", "time")]
-_HEADERS += [(f"headrace-{name}", b"1") for name in ("attempt", "step", "lane")]
+_HEADERS: list[tuple[str, str | bytes | None]] = [
+    (headers.ID, new_job_id()),
+    (headers.TIME, headers.format_time(0)),
+    *headers.for_submission("bench", "job-0", "bench.work-0.normal"),
+]
+"""Names and sizes as in a job of Headrace; made once."""
 _TAKE = 1_000
 
 
 class Client:
-    """One idempotent producer; seven headers, as a job of Headrace has at least."""
+    """One idempotent producer; the headers of a job of Headrace."""
 
     def __init__(self, url: str, name: str) -> None:
         self._topic = name
@@ -79,6 +84,7 @@ class Worker:
         self._consumer.subscribe([name])
         self._pool: ProcessPoolExecutor | None = None
         self._stopped = False
+        self._reads_headers = work.setting("HEADERS") == "read"
 
     def stop(self) -> None:
         """End after the records in hand."""
@@ -91,6 +97,9 @@ class Worker:
             if first is None:
                 continue
             messages = [first, *self._consumer.consume(_TAKE - 1, 0)]
+            if self._reads_headers:
+                for each in messages:
+                    each.headers()
             self._perform([json.loads(each.value() or b"") for each in messages])
             self._consumer.commit(asynchronous=True)
         self._consumer.close()

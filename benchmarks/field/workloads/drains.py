@@ -50,6 +50,9 @@ def drain(bench: Bench, system: System) -> Iterator[Case]:
     if Feature.TRANSITIONS in system.features:
         wish = Wish(single, transitions=False)
         yield _noop(bench, system, "one process, transitions off", wish, rate)
+    if Feature.HEADERS in system.features:
+        wish = Wish(single, headers=True)
+        yield _noop(bench, system, "one process, headers read", wish, rate)
 
 
 def _noop(bench: Bench, system: System, title: str, wish: Wish, rate: float) -> Case:

@@ -85,7 +85,7 @@ def retries(bench: Bench, system: System) -> Iterator[Case]:
     setting, rate = bench.best(system, 1)
     moving = _with_mover(setting)
     with bench.stage(system, Wish(moving)) as stage:
-        stage.submit(Submission("stream", "flaky", bench.count(rate)))
+        stage.submit(Submission("stream", "flaky", bench.full(system, rate)))
         expected = sum(work.executions(number) for number in range(stage.submitted))
         dead = sum(work.dies(number) for number in range(stage.submitted))
         with stage.working() as tree:
