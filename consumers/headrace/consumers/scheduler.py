@@ -286,7 +286,9 @@ class Scheduler:
         longest = self.options.settings.scheduler_interval.total_seconds()
         if self._awaits_answers or self._reading_up.goes_on:
             longest = min(longest, _SOON_ANSWERED)
-        upcoming = self._in_hand.next_move()
+        # What cannot hop before a transaction has ended is no reason to look again at once.
+        hopping = self._recorder.waiting < _HOPS_WAITING
+        upcoming = self._in_hand.next_move() if hopping else self._in_hand.next_due()
         if upcoming is None or self._reading_up.goes_on:
             return longest
         return min(longest, max(0.0, upcoming / 1000 - time.time()))

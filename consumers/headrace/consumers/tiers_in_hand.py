@@ -66,6 +66,10 @@ class TiersInHand:
         moves = [self._heap.next_due(), *(hand.next_move() for hand in self._hands.values())]
         return min((move for move in moves if move is not None), default=None)
 
+    def next_due(self) -> int | None:
+        """When the first record is due, in epoch milliseconds; None: nothing due soon is held."""
+        return self._heap.next_due()
+
     def take_due(self, now: int, most: int) -> list[DelayedRecord]:
         """Take up to `most` records that are due: they go to their lanes."""
         return self._heap.take_due(now, most)

@@ -80,7 +80,7 @@ _CHECK_INTERVAL = 0.05
 _HAND_OVERS: Final = 500
 """In one transaction."""
 _REST: Final = 3.0
-"""Times as long as a hand-over a lane runs jobs before the next one: it stands still meanwhile."""
+"""Times as long as a hand-over a lane waits before the next one: what fails meanwhile goes together."""
 _ISOLATED_PLACES: Final = 4
 """Isolated jobs beside each other, at least, where the concurrency allows for it."""
 
