@@ -129,10 +129,11 @@ class Recorder:
         A poll serves the rebalances that came before it, so after it the partitions still owned
         are those of this membership, or the broker refuses it: a member that slept through the
         loss of its partitions cannot hand over with a fresh membership. An older one is refused all
-        the more; but to ask takes the client longer than a whole poll, so while nothing waits to
+        the more; but to ask takes the client longer than a whole poll, so while nothing is about to
         be handed over it is asked now and then.
         """
-        if self._membership is None or self._backlog or time.monotonic() >= self._note_at:
+        now = time.monotonic()
+        if self._membership is None or now >= self._note_at or self._is_time(now):
             self.prove_membership()
 
     def prove_membership(self) -> None:
@@ -284,10 +285,14 @@ class Recorder:
     def _fresh(self) -> int:
         return len(self._backlog) - self._backlog.refused
 
+    def _is_time(self, now: float) -> bool:
+        """Whether something should be handed over now."""
+        if not self._backlog or self._in_doubt:
+            return False
+        return now >= self._rests_until or self._fresh >= self._most
+
     def _hand_over(self, now: float) -> None:
-        if not self._backlog or self._membership is None:
-            return
-        if now < self._rests_until and self._fresh < self._most:
+        if self._membership is None or not self._is_time(now):
             return
         self._figures.fenced += self._backlog.drop_closed()
         before = self._backlog.bytes

@@ -159,6 +159,8 @@ class Retry:
 
         The most derived class that `per_exception` or `never` names decides.
         """
+        if not self.per_exception:
+            return self
         by_name = {_qualified(kind): policy for kind, policy in self.per_exception.items()}
         by_name |= dict.fromkeys(map(_qualified, self.never), self)
         return next((by_name[name] for name in error_classes if name in by_name), self)
