@@ -33,7 +33,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     int | bool: LONGS | st.booleans(),
     bytes | None | float: st.none() | st.binary(max_size=3) | FLOATS,
 }
-ODD = st.sampled_from([Word("a"), Shade.LIGHT, "\ud800", 2**63, -(2**63) - 1, 1, True, 1.5, None, b"", [], 10**400])  # fmt: skip
+ODD: st.SearchStrategy[Any] = st.sampled_from([Word("a"), Shade.LIGHT, "\ud800", 2**63, -(2**63) - 1, 1, True, 1.5, None, b"", [], 10**400])  # fmt: skip
 NAMES = ["order", "type", "str", "long", "data", "self", "write", "b"]
 
 

@@ -373,7 +373,7 @@ class Producer:
         receipt: Receipt[Any] = Receipt(
             job_id, job.job_type, topic, now, self._answers, route.counts
         )
-        on_delivery: OnDelivery = receipt.delivered
+        on_delivery: OnDelivery = receipt
         if options is not None and options.supersedes is not None:
             order = supersede_record(
                 self.pipeline.topology, job.job_type, options.supersedes, job_id, created, now, due
