@@ -19,17 +19,18 @@ class _Ids:
     def __init__(self) -> None:
         # Our own: asking the system for each costs 15 µs beside another thread.
         self._chance = random.Random(os.urandom(32))
-        self._count = count(self._chance.getrandbits(47))
+        self._count = count(16**11 + self._chance.getrandbits(47))  # always twelve digits
         self._latest = (0, "")
 
     def new(self) -> str:
+        """Make one."""
         milliseconds = time.time_ns() // 1_000_000
         at, first = self._latest
         if at != milliseconds:
             clock, variant = f"{milliseconds:012x}", 0x8000 | self._chance.getrandbits(14)
             first = f"{clock[:8]}-{clock[8:]}-7{self._chance.getrandbits(12):03x}-{variant:04x}-"
             self._latest = (milliseconds, first)
-        return f"{first}{next(self._count):012x}"
+        return f"{first}{next(self._count):x}"
 
 
 _ids = _Ids()

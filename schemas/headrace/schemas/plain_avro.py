@@ -30,7 +30,8 @@ def _rest(rest: int) -> bytes:
     return bytes(written)
 
 
-_LENGTHS: Final = tuple(map(long, range(1_024)))
+_REMEMBERED: Final = 1_024
+_LENGTHS: Final = tuple(map(long, range(_REMEMBERED)))
 
 
 def text(value: str) -> bytes:
@@ -39,13 +40,15 @@ def text(value: str) -> bytes:
     Raises:
         UnicodeEncodeError: It holds a lone surrogate.
     """
-    return data(value.encode())
+    written = value.encode()
+    size = len(written)
+    return (_LENGTHS[size] if size < _REMEMBERED else long(size)) + written
 
 
 def data(value: bytes) -> bytes:
     """Write bytes."""
     size = len(value)
-    return (_LENGTHS[size] if size < len(_LENGTHS) else long(size)) + value
+    return (_LENGTHS[size] if size < _REMEMBERED else long(size)) + value
 
 
 shared_long = lru_cache(maxsize=4_096)(long)
