@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -113,7 +114,9 @@ def _codec(name: str, declared: list[records.Declared], rebuild: Rebuild | None)
     )
     own = parse(fingerprint.schema_text(schema))
     codec = _assembled(name, schema, own, fields, rebuild)
-    return codec if rebuild else replace(codec, write=writer_of(fields, codec.prefix))
+    if rebuild is not None:
+        return codec
+    return replace(codec, writer=cache(partial(writer_of, tuple(fields), codec.prefix)))
 
 
 def _assembled(
