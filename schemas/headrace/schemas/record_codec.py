@@ -36,7 +36,7 @@ class RecordCodec:
         prefix: the single-object framing of this schema.
         model: the class whose fields the arguments are, if they were declared so.
         writer: gives what checks and writes a call's values in one pass, if they are all plain. Made at
-            the first job: compiling it takes a third of a declaration.
+            the first job: declaring a type should not wait for it to be compiled.
     """
 
     name: str
