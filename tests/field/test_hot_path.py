@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-SUBMIT, DRAIN = 805, 2_510
+SUBMIT, DRAIN = 550, 2_510
 """Instructions of CPython 3.11 for each job, with some two percent of room."""
 of_this_python = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="another Python has other instructions"

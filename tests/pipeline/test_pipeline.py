@@ -263,6 +263,18 @@ def test_making_a_job_checks_the_arguments_and_fills_in_defaults(shop: Pipeline)
         handler.job("x", more=1)  # type: ignore[call-arg]
 
 
+def test_what_is_changed_in_a_jobs_arguments_is_what_is_sent(shop: Pipeline) -> None:
+    @shop.job("a.b")
+    def handler(to: str, count: int = 3) -> None: ...
+
+    job = handler.job("x")
+    assert job == handler.job(to="x", count=3)
+    job.arguments["count"] = 4
+    assert job != handler.job("x")
+    assert job == handler.job("x", 4)
+    assert job.encoded() == handler.job("x", 4).encoded()
+
+
 def test_a_default_that_can_change_is_not_shared_between_jobs(shop: Pipeline) -> None:
     @shop.job("a.b")
     def handler(items: list[int] = []) -> None: ...  # noqa: B006

@@ -10,7 +10,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -200,6 +200,16 @@ def test_missing_topics_are_named(kafka: str, unique_name: str) -> None:
         pytest.raises(TopicError, match=rf"{unique_name}\.default\.normal.*headrace topics apply"),
     ):
         producer.submit(noop.job())
+
+
+def test_a_job_goes_where_its_own_policy_says_not_where_the_last_of_its_type_went(
+    stage: Stage, producer: Producer
+) -> None:
+    usual = stage.pipeline.job_type("work").job(**work())
+    urgent = replace(usual, policy=replace(usual.policy, priority="high"))
+    topics = [producer.submit(job).topic for job in (usual, urgent, usual)]
+    topics.append(producer.submit(usual, priority="high").topic)
+    assert [topic.rpartition(".")[2] for topic in topics] == ["normal", "high", "normal", "high"]
 
 
 # -- a broker that is away -------------------------------------------------------------------------

@@ -32,11 +32,46 @@ class JobPolicy:
     circuit: CircuitPolicy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Job(Generic[_R_co]):
-    """One unit of work that is not sent yet. Made by `JobType.job`, never by hand."""
+    """One unit of work that is not sent yet. Made by `JobType.job`, never by hand.
+
+    Not frozen, because one is made for every submission, and a frozen dataclass sets field by field.
+
+    Attributes:
+        content: Its arguments by name, or what was written of them when they were checked.
+    """
 
     job_type: str
     policy: JobPolicy
     codec: RecordCodec
-    arguments: dict[str, Any]
+    content: dict[str, Any] | bytes
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Every argument by name, defaults included. What is changed in them is sent."""
+        if isinstance(self.content, bytes):
+            self.content = self.codec.read(self.content)
+        return self.content
+
+    def encoded(self) -> bytes:
+        """Give the payload.
+
+        Raises:
+            ArgumentError: A value that Avro cannot hold, or that would not come back equal.
+        """
+        content = self.content
+        return content if isinstance(content, bytes) else self.codec.encode(content)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same work."""
+        if not isinstance(other, Job):
+            return NotImplemented
+        same = (self.job_type, self.policy, self.codec) == (
+            other.job_type,
+            other.policy,
+            other.codec,
+        )
+        return same and self.arguments == other.arguments
+
+    __hash__ = None  # type: ignore[assignment]  # as its arguments have none

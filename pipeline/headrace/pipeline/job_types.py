@@ -69,13 +69,17 @@ class JobType(Generic[_Call, _Params, _Ret_co, _R_co]):
             )
         return self.function(*args, **kwargs)
 
-    def job(self, *args: _Params.args, **kwargs: _Params.kwargs) -> Job[_R_co]:
+    def job(self, /, *args: _Params.args, **kwargs: _Params.kwargs) -> Job[_R_co]:
         """Make an unsent job from the arguments, which are checked here.
 
         Raises:
             ArgumentError: An argument is missing, unknown, or not what the signature says.
         """
-        return Job(self.name, self.policy, self.arguments, self.arguments.bind(*args, **kwargs))
+        codec = self.arguments
+        content: dict[str, Any] | bytes | None = codec.written(args, kwargs)
+        if content is None:
+            content = codec.bind(*args, **kwargs)
+        return Job(self.name, self.policy, codec, content)
 
     @overload
     def handler(

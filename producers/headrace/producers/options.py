@@ -10,6 +10,7 @@ from headrace.pipeline.job import JobPolicy
 from headrace.pipeline.queues import Lane, Queue
 from headrace.pipeline.retry import MAX_DELAY
 from headrace.producers.errors import SubmitError
+from headrace.schemas import headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,46 @@ class SubmitOptions(NamedTuple):
         Raises:
             SubmitError: The key is empty.
         """
-        if self.key is None:
-            return job_id.encode()
-        if not self.key:
-            raise SubmitError("key='' would put every such job on one partition: leave it out")
-        return self.key.encode()
+        return job_id.encode() if self.key is None else key_of(self.key)
+
+    def headers(self, created: int, due: int | None) -> list[tuple[str, bytes | None]]:
+        """What the record says of them.
+
+        Args:
+            created: When the job came to be, in epoch milliseconds.
+            due: When it may start.
+
+        Raises:
+            SubmitError: It expires before it came to be, or at a naive time.
+            UnicodeEncodeError: An option holds a lone surrogate.
+        """
+        made: list[tuple[str, bytes | None]] = []
+        if due is not None:
+            made.append((headers.DUE, b"%d" % due))
+        if self.tenant is not None:
+            made.append((headers.TENANT, self.tenant.encode()))
+        if self.dedup_key is not None:
+            made.append((headers.DEDUP, self.dedup_key.encode()))
+        if self.supersedes is not None:
+            made.append((headers.SUPERSEDES, self.supersedes.encode()))
+        if self.fired is not None:
+            made.append((headers.SCHEDULE, self.fired.schedule.encode()))
+        expiry = self.expiry(created)
+        if expiry is not None:
+            made.append((headers.EXPIRY, headers.format_time(expiry).encode()))
+        return made
+
+
+def key_of(key: str) -> bytes:
+    """Give the record's key of a job whose ordering key this is.
+
+    Raises:
+        SubmitError: It is empty.
+        UnicodeEncodeError: It holds a lone surrogate.
+    """
+    if not key:
+        raise SubmitError("key='' would put every such job on one partition: leave it out")
+    return key.encode()
 
 
 def lane_for(pipeline: str, queue: Queue, policy: JobPolicy, priority: str | None) -> Lane:

@@ -6,15 +6,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, overload
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.pipeline.claims import ClaimStore
 from headrace.pipeline.durations import to_milliseconds
-from headrace.pipeline.job import Job
+from headrace.pipeline.job import Job, JobPolicy
 from headrace.pipeline.kafka import make_producer
 from headrace.pipeline.orders import supersede_record
 from headrace.pipeline.pipeline import Pipeline
@@ -32,12 +33,13 @@ from headrace.pipeline.telemetry.metrics import Metrics
 from headrace.pipeline.topology import tier_for
 from headrace.pipeline.tracing import OnDelivery, Operation, Traces, traces_of
 from headrace.producers.errors import DeliveryError, PayloadTooLargeError, SubmitError
-from headrace.producers.options import Fired, SubmitOptions, lane_for
+from headrace.producers.options import Fired, SubmitOptions, key_of, lane_for
 from headrace.producers.preparation import Preparation
 from headrace.producers.receipt import Answers, Counts, Receipt
 from headrace.producers.results import Results, ResultSource
 from headrace.producers.superseding import Superseding
 from headrace.schemas import headers
+from headrace.schemas.codec import RecordCodec
 from headrace.schemas.ids import dedup_job_id, new_job_id
 
 _LOG = logging.getLogger("headrace.kafka")
@@ -45,6 +47,9 @@ _CONNECTED = 10.0
 """Seconds that `prepare` waits for the producer's own first answer."""
 _RECORD_OVERHEAD = 100
 """Bytes that Kafka's record format adds at most to key, value and headers of one record."""
+
+_NO_OTHERS = (None,) * 7
+"""Of the options, all but `priority` and `key`."""
 
 Headers = list[tuple[str, bytes | None]]
 _R = TypeVar("_R")
@@ -92,12 +97,13 @@ class Producer:
         self._results = Results(pipeline, kafka, self._claims, results)
         self._answers = Answers(on_error, self._results)
         self._client = make_producer(kafka, self._settings, on_error=self._client_told)
+        self._take: Callable[..., None] = self._client.produce
         self._superseding = Superseding(self._client)
         self._preparation = Preparation(pipeline, kafka, self._settings)
-        self._templates: dict[tuple[str, str], tuple[tuple[str, bytes | None], ...]] = {}
+        self._routes: dict[tuple[str, str | None], _Route] = {}
         self._metrics = metrics
         self._traces = traces or traces_of(load(TraceSettings))
-        self._counts: dict[tuple[str, str], Counts] = {}
+        self._ended = False
         self._closed = threading.Event()
         self._poller = threading.Thread(
             target=self._poll, name=f"headrace-producer-{pipeline.name}", daemon=True
@@ -197,10 +203,15 @@ class Producer:
             ClaimsUnavailableError: The store of large arguments did not take them.
             TopicError: A topic is missing.
         """
-        options = SubmitOptions(
-            priority, delay, at, key, tenant, dedup_key, expires, supersedes, debounce
-        )
-        return self._send(self._named(job, arguments), options)
+        if isinstance(job, str) or arguments is not None:
+            job = self._named(job, arguments)
+        others = (delay, at, tenant, dedup_key, expires, supersedes, debounce)
+        options: SubmitOptions | None = None
+        if others != _NO_OTHERS:
+            options = SubmitOptions(
+                priority, delay, at, key, tenant, dedup_key, expires, supersedes, debounce
+            )
+        return self._send(job, priority, key, options)
 
     def submit_many(
         self,
@@ -218,8 +229,10 @@ class Producer:
         Raises:
             As `submit`; jobs before the one at fault have been sent.
         """
-        options = SubmitOptions(priority, delay, at, key, tenant, None, expires)
-        return [self._send(job, options) for job in jobs]
+        options: SubmitOptions | None = None
+        if (delay, at, tenant, expires) != (None, None, None, None):
+            options = SubmitOptions(priority, delay, at, key, tenant, None, expires)
+        return [self._send(job, priority, key, options) for job in jobs]
 
     def submit_fire(self, schedule: Schedule, fire: int, *, again: str = "") -> Receipt[Any]:
         """Publish the job of a schedule's fire, on its lane.
@@ -244,7 +257,7 @@ class Producer:
             expires=schedule.expires,
             fired=Fired(schedule.name, fire, schedule.due(fire)),
         )
-        return self._send(self.job_of(schedule), options)
+        return self._send(self.job_of(schedule), schedule.priority, schedule.key, options)
 
     def prepare_fires(self, schedule: Schedule) -> None:
         """Do what the first fire of a schedule would have to wait for: look at topics and schema.
@@ -255,7 +268,7 @@ class Producer:
         job = self.job_of(schedule)
         queue = self.pipeline.queues[job.policy.queue]
         lane = lane_for(self.pipeline.name, queue, job.policy, schedule.priority)
-        job.codec.encode(job.arguments)
+        job.encoded()
         self._preparation.ensure(lane, job)
 
     def job_of(self, schedule: Schedule) -> Job[Any]:
@@ -294,11 +307,12 @@ class Producer:
 
     def close(self, timeout: float | None = None) -> None:
         """Flush and stop. Raises as `flush` does; the producer is unusable afterwards."""
-        if self._closed.is_set():
+        if self._ended:
             return
         try:
             self.flush(timeout)
         finally:
+            self._ended = True
             self._closed.set()
             self._results.close()
             self._poller.join(timeout=5)
@@ -323,49 +337,98 @@ class Producer:
             return job
         if job not in self.pipeline.job_types:
             return self._preparation.published_job(job, arguments or {})
-        declared = self.pipeline.job_type(job)
-        values = declared.arguments.bind(**(arguments or {}))
-        return Job(job, declared.policy, declared.arguments, values)
+        return self.pipeline.job_type(job).job(**(arguments or {}))
 
-    def _send(self, job: Job[Any], options: SubmitOptions) -> Receipt[Any]:
-        if self._closed.is_set():
+    def _send(
+        self, job: Job[Any], priority: str | None, key: str | None, options: SubmitOptions | None
+    ) -> Receipt[Any]:
+        """Publish one job; `options` when there are others than these two."""
+        if self._ended:
             raise SubmitError(f"this producer is closed; job {job.job_type} was not sent")
-        options.check()
+        if options is not None:
+            options.check()
         now = -(-time.time_ns() // 1_000_000)  # rounded up: a delay is never cut
-        queue = self.pipeline.queues[job.policy.queue]
-        lane = lane_for(self.pipeline.name, queue, job.policy, options.priority)
-        created, due = self._created(job, options, now), options.due(now)
-        payload = job.codec.encode(job.arguments)
+        route = self._routes.get((job.job_type, priority))
+        if route is None or route.policy is not job.policy or route.codec is not job.codec:
+            route = self._route(job, priority)
+        created, due = now, None
+        if options is not None:
+            created, due = self._created(job, options, now), options.due(now)
+        payload = job.encoded()
         try:
-            job_id = self._job_id(job, options)
-            key = options.record_key(job_id)
-            record_headers = self._headers(job, lane, job_id, created, due, options)
+            job_id = new_job_id() if options is None else self._job_id(job, options)
+            own = job_id.encode()
+            record_key = own if key is None else key_of(key)
+            record_headers = [(headers.ID, own), headers.time_of(created), *route.headers]
+            if options is not None:
+                record_headers += options.headers(created, due)
         except UnicodeEncodeError as error:
             raise SubmitError(
                 f"key, tenant, dedup_key or supersedes is no Unicode text that can be written ({error}); "
                 "nothing was sent"
             ) from error
-        limit = self._preparation.ensure(lane, job)
-        if len(payload) > self._claimed_above:
-            claim = self._claims.put("arguments", payload)
-            record_headers.append((headers.CLAIM, str(claim).encode()))
-            payload = job.codec.prefix
-        if len(payload) + len(key) + _RECORD_OVERHEAD >= limit // 2:
-            _check_size(limit, job, lane, payload, key, record_headers)
-        topic = self._topic(lane, None if options.fired else due, now)
-        counts = self._counts_of(job, lane)
-        receipt: Receipt[Any] = Receipt(job_id, job.job_type, topic, now, self._answers, counts)
-        on_delivery: Callable[[Any, Message], None] = receipt.delivered
-        if options.supersedes is not None:
+        if len(payload) + len(record_key) >= route.room:
+            payload = self._fitted(job, route, payload, record_key, record_headers)
+        topic = route.topic if options is None else self._topic(route, options, due, now)
+        receipt: Receipt[Any] = Receipt(
+            job_id, job.job_type, topic, now, self._answers, route.counts
+        )
+        on_delivery: OnDelivery = receipt
+        if options is not None and options.supersedes is not None:
             order = supersede_record(
                 self.pipeline.topology, job.job_type, options.supersedes, job_id, created, now, due
             )
             on_delivery = self._superseding.then(receipt, order)
         if self._traces.carries:
-            self._produce_traced(topic, payload, key, record_headers, on_delivery)
+            self._produce_traced(topic, payload, record_key, record_headers, on_delivery)
         else:
-            self._produce(topic, payload, key, record_headers, on_delivery)
+            self._produce(topic, payload, record_key, record_headers, on_delivery)
         return receipt
+
+    def _route(self, job: Job[Any], priority: str | None) -> "_Route":
+        """Choose the lane, and keep what all jobs of this type on it have in common.
+
+        Raises:
+            SubmitError: The queue has no such priority.
+        """
+        queue = self.pipeline.queues[job.policy.queue]
+        lane = lane_for(self.pipeline.name, queue, job.policy, priority)
+        alike = headers.for_submission(self.pipeline.name, job.job_type, lane.topic)
+        counts = self._counts_of(job, lane)
+        route = _Route(job.policy, job.codec, lane, lane.topic, alike, counts)
+        self._routes[job.job_type, priority] = route
+        return route
+
+    def _fitted(
+        self,
+        job: Job[Any],
+        route: "_Route",
+        payload: bytes,
+        record_key: bytes,
+        record_headers: Headers,
+    ) -> bytes:
+        """Give the payload of the first record of a route, or of a large one: itself, or a claim's.
+
+        Raises:
+            PayloadTooLargeError: The record would not fit the lane, and there is nowhere to claim it from.
+            ClaimsUnavailableError: The store did not take the arguments.
+            TopicError: A topic is missing.
+            SubmitError: Kafka does not answer.
+        """
+        limit = self._preparation.ensure(route.lane, job)
+        route.room = min(limit // 2 - _RECORD_OVERHEAD, self._claimed_above)
+        if len(payload) > self._claimed_above:
+            claim = self._claims.put("arguments", payload)
+            record_headers.append((headers.CLAIM, str(claim).encode()))
+            payload = job.codec.prefix
+        if len(payload) + len(record_key) + _RECORD_OVERHEAD >= limit // 2:
+            _check_size(limit, job, route.lane, payload, record_key, record_headers)
+        return payload
+
+    def _topic(self, route: "_Route", options: SubmitOptions, due: int | None, now: int) -> str:
+        if due is None or options.fired is not None:
+            return route.topic
+        return self.pipeline.topology.tier(tier_for(due - now))
 
     def _created(self, job: Job[Any], options: SubmitOptions, now: int) -> int:
         if options.supersedes is None:
@@ -375,14 +438,11 @@ class Producer:
     def _counts_of(self, job: Job[Any], lane: Lane) -> Counts | None:
         if self._metrics is None:
             return None
-        known = (job.job_type, lane.topic)
-        if known not in self._counts:
-            child = self._metrics.child
-            self._counts[known] = Counts(
-                child(Metric.SUBMITTED, lane=lane.topic, job_type=job.job_type),
-                child(Metric.DELIVERY_FAILURES, lane=lane.topic),
-            )
-        return self._counts[known]
+        child = self._metrics.child
+        return Counts(
+            child(Metric.SUBMITTED, lane=lane.topic, job_type=job.job_type),
+            child(Metric.DELIVERY_FAILURES, lane=lane.topic),
+        )
 
     def _job_id(self, job: Job[Any], options: SubmitOptions) -> str:
         if options.dedup_key is None:
@@ -390,45 +450,6 @@ class Producer:
         if not options.dedup_key:
             raise SubmitError("dedup_key='' would make all such jobs one job: leave it out")
         return dedup_job_id(self.pipeline.name, job.job_type, options.tenant, options.dedup_key)
-
-    def _headers(
-        self,
-        job: Job[Any],
-        lane: Lane,
-        job_id: str,
-        created: int,
-        due: int | None,
-        options: SubmitOptions,
-    ) -> Headers:
-        known = (job.job_type, lane.topic)
-        template = self._templates.get(known)
-        if template is None:
-            template = headers.for_submission(self.pipeline.name, job.job_type, lane.topic)
-            self._templates[known] = template
-        made: Headers = [
-            (headers.ID, job_id.encode()),
-            (headers.TIME, headers.format_time(created).encode()),
-            *template,
-        ]
-        if due is not None:
-            made.append((headers.DUE, b"%d" % due))
-        if options.tenant is not None:
-            made.append((headers.TENANT, options.tenant.encode()))
-        if options.dedup_key is not None:
-            made.append((headers.DEDUP, options.dedup_key.encode()))
-        if options.supersedes is not None:
-            made.append((headers.SUPERSEDES, options.supersedes.encode()))
-        if options.fired is not None:
-            made.append((headers.SCHEDULE, options.fired.schedule.encode()))
-        expiry = options.expiry(created)
-        if expiry is not None:
-            made.append((headers.EXPIRY, headers.format_time(expiry).encode()))
-        return made
-
-    def _topic(self, lane: Lane, due: int | None, now: int) -> str:
-        if due is None:
-            return lane.topic
-        return self.pipeline.topology.tier(tier_for(due - now))
 
     def _produce(
         self,
@@ -441,13 +462,7 @@ class Producer:
         deadline: float | None = None
         while True:
             try:
-                self._client.produce(
-                    topic,
-                    payload,
-                    key,
-                    headers=cast("list[tuple[str, str | bytes | None]]", record_headers),
-                    on_delivery=on_delivery,
-                )
+                self._take(topic, payload, key, headers=record_headers, on_delivery=on_delivery)
                 return
             except BufferError:
                 deadline = self._wait_for_room(topic, deadline)
@@ -514,6 +529,27 @@ class Producer:
             ) as error:  # fatal; what it leaves undelivered is told by later polls
                 self._client_told(error.args[0])
             self._superseding.retry()
+
+
+@dataclass(slots=True)
+class _Route:
+    """What the jobs of one type on one lane have in common.
+
+    Attributes:
+        policy: Of the type, as it was when this was made; another one may lead elsewhere.
+        codec: Likewise.
+        headers: Those that are the same for all.
+        room: Bytes of payload and key that a record may have without a closer look; none before it is
+            known that the lane is there and the schema published.
+    """
+
+    policy: JobPolicy
+    codec: RecordCodec
+    lane: Lane
+    topic: str
+    headers: tuple[tuple[str, bytes | None], ...]
+    counts: Counts | None
+    room: int = 0
 
 
 def _check_size(

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from headrace.schemas.avro_types import definitions, derive, foreign, records
 from headrace.schemas.avro_types.node import AvroSchema, Refusal
 from headrace.schemas.errors import ArgumentError, SchemaError, shown
 from headrace.schemas.parsed import ParsedSchema, SchemaLookup, parse
+from headrace.schemas.plain_record import writer_of
 from headrace.schemas.record_codec import Rebuild, RecordCodec, ValueCodec
 
 __all__ = [
@@ -111,7 +113,10 @@ def _codec(name: str, declared: list[records.Declared], rebuild: Rebuild | None)
         {"type": "record", "name": root, "fields": [field.schema for field in fields]}
     )
     own = parse(fingerprint.schema_text(schema))
-    return _assembled(name, schema, own, fields, rebuild)
+    codec = _assembled(name, schema, own, fields, rebuild)
+    if rebuild is not None:
+        return codec
+    return replace(codec, writer=cache(partial(writer_of, tuple(fields), codec.prefix)))
 
 
 def _assembled(

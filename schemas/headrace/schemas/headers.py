@@ -349,11 +349,17 @@ def _text(value: object) -> str:
 
 
 @lru_cache(maxsize=64)
-def format_time(milliseconds: int) -> str:
-    """Write epoch milliseconds as RFC 3339 in UTC, as CloudEvents wants its times.
+def time_of(created: int) -> tuple[str, bytes | None]:
+    """Give the header that says when a job came to be, from epoch milliseconds.
 
     Remembered, because jobs are submitted by the dozen within one millisecond.
     """
+    return TIME, format_time(created).encode()
+
+
+@lru_cache(maxsize=64)
+def format_time(milliseconds: int) -> str:
+    """Write epoch milliseconds as RFC 3339 in UTC, as CloudEvents wants its times."""
     seconds, left = divmod(milliseconds, 1000)
     return f"{_format_second(seconds)}.{left:03d}Z"
 

@@ -1,6 +1,6 @@
-"""Longs and strings in Avro's binary encoding (specification 1.12, "Primitive Types").
+"""Longs, strings and bytes in Avro's binary encoding (specification 1.12, "Primitive Types").
 
-For the one record that every job writes: fastavro takes several times as long for its fields, since most of
+For the records that every job writes: fastavro takes several times as long for their fields, since most of
 them were written a moment ago and are remembered here. Everything else is written by fastavro.
 """
 
@@ -19,18 +19,36 @@ def long(value: int) -> bytes:
     return _FIRST[rest & 0x7F] + _rest(rest >> 7)
 
 
-def text(value: str) -> bytes:
-    """Write a string."""
-    data = value.encode()
-    return long(len(data)) + data
-
-
 @lru_cache(maxsize=4_096)
 def _rest(rest: int) -> bytes:
     """Write the upper bits, which times and offsets share with those before them."""
-    if rest < 0x80:
-        return _LAST[rest]
-    return _FIRST[rest & 0x7F] + _rest(rest >> 7)
+    written = bytearray()
+    while rest >= 0x80:
+        written.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    written.append(rest)
+    return bytes(written)
+
+
+_REMEMBERED: Final = 1_024
+_LENGTHS: Final = tuple(map(long, range(_REMEMBERED)))
+
+
+def text(value: str) -> bytes:
+    """Write a string.
+
+    Raises:
+        UnicodeEncodeError: It holds a lone surrogate.
+    """
+    written = value.encode()
+    size = len(written)
+    return (_LENGTHS[size] if size < _REMEMBERED else long(size)) + written
+
+
+def data(value: bytes) -> bytes:
+    """Write bytes."""
+    size = len(value)
+    return (_LENGTHS[size] if size < _REMEMBERED else long(size)) + value
 
 
 shared_long = lru_cache(maxsize=4_096)(long)

@@ -16,6 +16,7 @@ from headrace.schemas.arguments import Arguments
 from headrace.schemas.avro_types.node import AvroSchema, Mismatch, Node
 from headrace.schemas.errors import ArgumentError, ResultError, UndecodableError
 from headrace.schemas.parsed import ParsedSchema, SchemaLookup
+from headrace.schemas.plain_record import Write
 
 Rebuild = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -34,6 +35,8 @@ class RecordCodec:
         converted: the fields whose values are not what Avro takes.
         prefix: the single-object framing of this schema.
         model: the class whose fields the arguments are, if they were declared so.
+        writer: gives what checks and writes a call's values in one pass, if they are all plain. Made at
+            the first job: declaring a type should not wait for it to be compiled.
     """
 
     name: str
@@ -45,6 +48,7 @@ class RecordCodec:
     converted: tuple[tuple[str, Node], ...]
     prefix: bytes
     model: type | None = None
+    writer: Callable[[], Write | None] = lambda: None
 
     def __repr__(self) -> str:
         return f"<RecordCodec {self.name} {self.fingerprint.hex()}>"
@@ -79,6 +83,24 @@ class RecordCodec:
         """
         values = self.arguments.of_json(text)
         return values if self.rebuild is None else self.rebuild(values)
+
+    def written(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+        """What `encode` gives for what `bind` gives for these values, if they are plain and right.
+
+        None says nothing of them but that `bind` must look.
+        """
+        write = self.writer()
+        if write is None:
+            return None
+        try:
+            return write(*args, **kwargs)
+        except (TypeError, UnicodeEncodeError):
+            return None
+
+    def read(self, payload: bytes) -> dict[str, Any]:
+        """The values in what `written` gave."""
+        values: dict[str, Any] = self.own.read(payload, len(self.prefix))
+        return values
 
     def encode(self, values: dict[str, Any], registry_id: int | None = None) -> bytes:
         """The framed payload of values that `bind` gave.
@@ -194,6 +216,10 @@ class ValueCodec:
         Raises:
             ResultError: the value is not of the declared type.
         """
+        if registry_id is None:
+            payload = self.record.written((value,), {})
+            if payload is not None:
+                return payload
         try:
             return self.record.encode(self.record.bind(value=value), registry_id)
         except ArgumentError as error:
