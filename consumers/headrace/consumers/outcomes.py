@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from headrace.consumers.stack_text import traceback_of
 from headrace.pipeline.context import Progress
@@ -55,6 +56,10 @@ class Succeeded:
 
     result: bytes | None = None
     claim: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as plain values: it is the answer to nearly every job."""
+        return Succeeded, (self.result, self.claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +180,10 @@ class Attempted:
     ended: int
     progress: Progress | None = None
     """The last that the job told of itself, if it ran in a child process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as plain values."""
+        return Attempted, (self.outcome, self.started, self.ended, self.progress)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ The same code runs on the worker's event loop, in its threads, and in child proc
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from headrace.consumers.outcomes import (
@@ -65,6 +66,13 @@ class Call:
     """Monotonic seconds, by the machine's one clock, after which the job may be another worker's."""
     trace: TraceContext | None = None
     """The span of this attempt, if it has one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as plain values: a dataclass goes field by field, by name."""
+        return Call, _VALUES(self)
+
+
+_VALUES = attrgetter(*(each.name for each in fields(Call)))
 
 
 @dataclass(slots=True)
