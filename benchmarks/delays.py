@@ -36,6 +36,7 @@ from headrace import producers
 from headrace.pipeline import Pipeline, broker
 from headrace.pipeline.settings import KafkaSettings, TopicSettings, load
 from headrace.pipeline.topics import apply_plan, plan_topics
+from headrace.pipeline.topology import TIERS
 
 RATE = 1_000
 """Jobs due in a second, when they are due evenly."""
@@ -138,6 +139,11 @@ def spread(jobs: int, seconds: float) -> list[int]:
     return [begin + int(number * seconds * 1000 / jobs) for number in range(jobs)]
 
 
+def hops(kafka: KafkaSettings, pipeline: Pipeline) -> int:
+    """Count the records of all tiers: submissions, hops, and two in a thousand for transactions."""
+    return sum(delays_lane.count(kafka, pipeline.topology.tier(tier)) for tier in TIERS)
+
+
 def drained(kafka: KafkaSettings, pipeline: Pipeline, jobs: int, last_due: int) -> None:
     """Wait until the lane has as many records as there are jobs, and a second more."""
     (lane,) = pipeline.topology.lanes()
@@ -177,6 +183,7 @@ def steady(
     figures |= found.figures(jobs) | delays_lane.percentiles(calm)
     figures["replaced_late_max_ms"] = found.latest_between(*disturbed[0])
     figures["restarted_late_max_ms"] = found.latest_between(*disturbed[1])
+    figures["hops_for_each_job"] = hops(kafka, pipeline) / jobs - 1
     return figures | {"memory_growth_mb": schedulers.growth_mb}
 
 

@@ -126,9 +126,11 @@ def test_ninety_days_are_waited_in_ninety_hops_or_so_and_end_on_the_millisecond(
         *["8h"] * 2,
         *["2h"] * 3,
         *["30m"] * 3,
-        *["5m"] * 5,
-        *["1m"] * 4,
-        *["20s"] * 2,
+        *["10m"] * 2,
+        "5m",
+        *["2m"] * 2,
+        "30s",
+        "20s",
         "soon",
     ]
 
@@ -153,7 +155,7 @@ def test_the_last_tier_is_soon_well_before_the_time_also_for_delays_of_a_tiers_l
     assert not reached or reached[0] <= max(BEGIN, due - arrival)
 
 
-@given(remaining=st.integers(30_001, 90 * DAY))
+@given(remaining=st.integers(10_001, 90 * DAY))
 def test_a_tier_is_left_a_third_of_its_wait_before_the_time(remaining: int) -> None:
     left = remaining - tier_for(remaining).wait // timedelta(milliseconds=1)
     assert left >= (remaining - left) / 3

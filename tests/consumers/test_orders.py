@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.consumers.orders import Orders
 from headrace.pipeline.orders import (
@@ -160,3 +162,17 @@ def test_a_foreign_order_without_texts_counts() -> None:
     order = read_order(("cancel", "old"), value)
     assert isinstance(order, CancelOrder)
     assert order.why == "cancelled"
+
+
+@given(
+    orders=st.lists(st.sampled_from(["cancel old", "cancel new", "replace"]), max_size=3),
+    job=st.sampled_from([OLD, NEW, OLD._replace(supersedes=None), OLD._replace(job_type="call")]),
+)
+def test_the_first_look_misses_no_order(orders: list[str], job: JobHeaders) -> None:
+    known = Orders()
+    for order in orders:
+        known.take(replace_by(NEW) if order == "replace" else cancel(order.split()[1]), NOW)
+    if known.drops(job) is not None:
+        assert known.may_drop(job.job_id, job.job_type, job.supersedes)
+    if not orders:
+        assert not known.may_drop(job.job_id, job.job_type, job.supersedes)

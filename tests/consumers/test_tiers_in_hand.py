@@ -5,13 +5,14 @@ import random
 from headrace.consumers import hops
 from headrace.consumers.records import Assignment
 from headrace.consumers.tiers_in_hand import TiersInHand
-from headrace.consumers.waiting import DelayedRecord
+from headrace.consumers.waiting import RECORD_OVERHEAD, DelayedRecord
 from headrace.pipeline.topology import SOON, TIMED_TIERS, Tier
+from headrace.schemas import waiting_headers
 from headrace.schemas.headers import JobHeaders
 
 SOON_TOPIC = "shop.delay.soon"
 MEMORY = 1_000_000
-FIVE, TWENTY, *_ = TIMED_TIERS
+FIVE, TEN, TWENTY, *_ = TIMED_TIERS
 NOW = 1_000_000
 LATER = NOW + 4_000
 
@@ -30,10 +31,21 @@ class Held:
 
     def hold(self, tier: Tier, due: int, moves: int | None = None, size: int = 0) -> int:
         self.offset += 1
-        job = JobHeaders(str(self.offset), "work", "", 0, "shop.default.normal")
+        found = waiting_headers.of_job(
+            JobHeaders(str(self.offset), "work", "", 0, "shop.default.normal")
+        )
         self.tiers.take_in(
             DelayedRecord(
-                job, tier, b"", bytes(size), self.assignments[tier], self.offset, due, moves or due
+                found.job_id,
+                found.created,
+                found.alike,
+                tier,
+                b"",
+                bytes(max(0, size - RECORD_OVERHEAD)),
+                self.assignments[tier],
+                self.offset,
+                due,
+                moves or due,
             )
         )
         return self.offset
@@ -79,10 +91,26 @@ def test_of_all_timed_tiers_together_no_more_is_taken_than_wanted_and_the_oldest
     assert offsets(held.tiers.take_waited(NOW, 9)) == young[1:]
 
 
+def test_what_has_least_time_left_moves_first_though_others_have_waited_for_longer() -> None:
+    held = Held()
+    long = held.hold(TWENTY, NOW + 90_000, NOW - 3_000)
+    short = held.hold(FIVE, NOW + 2_000, NOW)
+    assert offsets(held.tiers.take_waited(NOW, 1)) == [short]
+    assert offsets(held.tiers.take_waited(NOW, 1)) == [long]
+
+
+def test_jobs_of_one_millisecond_that_lie_at_one_offset_of_two_partitions_are_both_given() -> None:
+    held = Held()
+    for _ in range(2):
+        held.offset = 0
+        held.hold(SOON, NOW)
+    assert offsets(held.tiers.take_due(NOW, 10)) == [1, 1]
+
+
 def test_what_is_taken_out_costs_nothing_any_more() -> None:
     held = Held()
-    held.hold(SOON, NOW, size=100)
-    held.hold(FIVE, NOW + 9_000, NOW, size=200)
+    held.hold(SOON, NOW, size=1_100)
+    held.hold(FIVE, NOW + 9_000, NOW, size=1_200)
     assert (len(held.tiers), held.tiers.bytes) == (2, 2_300)
     held.tiers.take_due(NOW, 10)
     held.tiers.take_waited(NOW, 10)
@@ -105,7 +133,7 @@ def test_partitions_that_were_given_up_are_forgotten_and_others_kept() -> None:
 def test_short_of_memory_it_gives_back_what_is_due_last_and_nothing_that_is_due_shortly() -> None:
     held = Held()
     for number in range(100):
-        held.hold(SOON, NOW + 500 * number, size=8_700)
+        held.hold(SOON, NOW + 500 * number, size=9_700)
     spilled = held.tiers.take_spilled(NOW, ledger_full=False)
     assert [record.due for record in spilled] == [NOW + 500 * number for number in range(96, 100)]
     assert held.tiers.take_spilled(NOW, ledger_full=False) == []
@@ -114,7 +142,7 @@ def test_short_of_memory_it_gives_back_what_is_due_last_and_nothing_that_is_due_
 def test_what_is_due_within_the_shortest_tier_is_never_given_back() -> None:
     held = Held()
     for number in range(100):
-        held.hold(SOON, NOW + 50 * number, size=12_000)
+        held.hold(SOON, NOW + 50 * number, size=13_000)
     assert held.tiers.take_spilled(NOW, ledger_full=True) == []
 
 
@@ -138,10 +166,10 @@ def test_a_full_ledger_gives_back_too_because_what_is_due_last_holds_up_its_comm
 
 def test_a_spilled_record_is_back_before_it_is_due() -> None:
     held = Held()
-    for left in (7_000, 21_999, 22_000, 45_000, 3_600_000):
+    for left in (7_000, 11_999, 12_000, 45_000, 3_600_000):
         held.hold(SOON, NOW + left)
     tiers = [hops.spill_tier(record, NOW) for record in held.tiers.take_due(NOW * 9, 10)]
-    assert tiers == [FIVE, FIVE, TWENTY, TWENTY, TWENTY]
+    assert tiers == [FIVE, FIVE, TEN, TEN, TEN]
 
 
 def test_soon_is_not_read_further_while_the_heap_and_what_leaves_fill_the_memory() -> None:

@@ -17,7 +17,7 @@ def next_tier(record: DelayedRecord, now: int) -> Tier:
 
 
 def spill_tier(record: DelayedRecord, now: int) -> Tier:
-    """Choose where a record waits that memory has no room for: half a minute at most.
+    """Choose where a record waits that memory has no room for: `SOON_HORIZON` at most.
 
     It must not be due before the wait of `SPILL_TIER` is over.
     """
@@ -27,7 +27,7 @@ def spill_tier(record: DelayedRecord, now: int) -> Tier:
 
 def hop(record: DelayedRecord, tier: Tier, topology: Topology, now: int) -> Settled:
     """Put a record into another tier. The job's state does not change, so nothing is told."""
-    following = record.job.next_step(due=record.due).encode()
+    following = record.following()
     if not tier.is_soon:
         following.append((HOPPED, b"%d" % now))
     handover = HandOver("hop", topology.tier(tier), record.key, record.payload, following)

@@ -53,6 +53,13 @@ class Orders:
         newer = self._known[SUPERSEDE].get((SUPERSEDE, job.job_type, job.supersedes))
         return newer if newer is not None and newer.covers(job) else None
 
+    def may_drop(self, job_id: str, job_type: str, supersedes: str | None) -> bool:
+        """Whether there is any order about a job, which `drops` then looks at: the first look."""
+        if (CANCEL, job_id) in self._known[CANCEL]:
+            return True
+        name = (SUPERSEDE, job_type, supersedes or "")
+        return supersedes is not None and name in self._known[SUPERSEDE]
+
     def past(self, most: int) -> Sequence[bytes]:
         """Give keys on the topic whose orders are past their time; some of them, if many are."""
         return [key_of(name) for name in islice(tuple(self._past or ()), most)]

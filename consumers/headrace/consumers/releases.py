@@ -119,7 +119,7 @@ class Releases:
         self._producer.flush(_ALONE)
 
     def _write(self, record: DelayedRecord) -> None:
-        lane, written = record.job.lane, record.job.next_step(due=record.due).encode()
+        lane, written = record.lane, record.following()
         size = len(record.payload or b"")
         span = self._traces.sending(Operation.RELEASE, lane, written, size)
         try:
@@ -147,7 +147,7 @@ class Releases:
     def _stored(self, record: DelayedRecord, now: float) -> None:
         self.bytes -= record.size
         self._recorder.finish(record.assignment, record.offset)
-        self._figures.released[record.job.lane] += 1
+        self._figures.released[record.lane] += 1
         self._figures.lateness.observe(max(0.0, now - record.due) / 1000)
 
     def _refuse(self, record: DelayedRecord, error: KafkaError) -> None:
@@ -165,10 +165,10 @@ class Releases:
     def _try_again(self, record: DelayedRecord, reason: str) -> None:
         self._warnings.warn(
             "a due job could not be released and is tried again in a second",
-            job=record.job.job_id,
-            lane=record.job.lane,
+            job=record.job_id.decode(),
+            lane=record.lane,
             reason=reason,
-            **log_fields_of(record.job.extra),
+            **log_fields_of(record.alike.job.extra),
         )
         self._figures.refused += 1
         self._refused.append((time.monotonic() + _PAUSE, record))

@@ -7,7 +7,7 @@ The thread's turn:
     when memory is short → poll until the next is due
 
 A record enters the largest tier that is over well before it is due, and hops on when that tier's
-time is over, until it is due within half a minute and lies in `soon`, whose records are held in
+time is over, until it is due within ten seconds and lies in `soon`, whose records are held in
 memory. A hop is a transaction; a release is a plain acknowledged write to the lane, then the
 commit. A scheduler that dies between the two releases a record again, which the lane recognises.
 Never early: a record is released when this process's clock has reached its due time, not before.
@@ -35,7 +35,6 @@ from headrace.consumers.owned import Place
 from headrace.consumers.partitions import Partitions, Start
 from headrace.consumers.reading_up import ReadingUp
 from headrace.consumers.recording import Recorder
-from headrace.consumers.records import Assignment
 from headrace.consumers.releases import Releases
 from headrace.consumers.scheduler_clients import SchedulerClients
 from headrace.consumers.schedules.runner import ScheduleRunner
@@ -46,6 +45,7 @@ from headrace.consumers.tiers_dropping import TiersDropping
 from headrace.consumers.tiers_in_hand import TiersInHand
 from headrace.consumers.transition_log import TransitionLog
 from headrace.consumers.vital_signs import Identity, changes_of
+from headrace.consumers.waiting import DelayedRecord
 from headrace.pipeline.kafka import make_heartbeat_producer
 from headrace.pipeline.pipeline import Pipeline
 from headrace.pipeline.settings import (
@@ -63,13 +63,13 @@ from headrace.pipeline.tracing import traces_of
 _LOG = structlog.get_logger("headrace.scheduler")
 _BATCH = 1_000
 """Records released in one turn."""
-_HOPS = 500
+_HOPS = 1_000
 """Records that hop in one transaction. More would move more in a second, and what falls due
 meanwhile would wait for longer."""
 _HOPS_WAITING = 2 * _HOPS
 """Hops that wait for their transaction, at most: what could not hop yet stays in its tier, and
 memory is for what is due soon."""
-_MUCH = 2 * _HOPS
+_MUCH = 1_000
 """Records of `soon` in one poll that are more than hops bring."""
 _POLL = _MUCH + 500
 """Records taken in one poll."""
@@ -298,22 +298,23 @@ class Scheduler:
         return self._releases.busy or self._recorder.busy
 
     def _take_in(self, member: Member, messages: Iterable[Message]) -> None:
-        of_soon = 0
+        of_soon, now = 0, now_ms()
+        read: list[DelayedRecord] = []
         for message in messages:
             error = message.error()
             if error is not None:
                 member.take_event(message, error)
                 continue
-            of_soon += message.topic() == self._soon
-            owned = self.partitions.owned.get((message.topic() or "", message.partition() or 0))
-            if owned is not None and owned.ledger.start(message.offset() or 0):
-                self._hold(message, owned.assignment)
-        self._reading_up.note(of_soon, self.figures.assigned)
-
-    def _hold(self, message: Message, assignment: Assignment) -> None:
-        tier = self._tiers[assignment.topic]
-        record = read_delayed(message, assignment, tier, self._lanes, now_ms())
-        if isinstance(record, Stray):
-            self._recorder.add(record.settled(self._topology, self.name))
-        elif self._dropping.pass_on((record,), now_ms()):
+            topic = message.topic() or ""
+            of_soon += topic == self._soon
+            owned = self.partitions.owned.get((topic, message.partition() or 0))
+            if owned is None or not owned.ledger.start(message.offset() or 0):
+                continue
+            record = read_delayed(message, owned.assignment, self._tiers[topic], self._lanes, now)
+            if isinstance(record, Stray):
+                self._recorder.add(record.settled(self._topology, self.name))
+            else:
+                read.append(record)
+        for record in self._dropping.pass_on(read, now):
             self._in_hand.take_in(record)
+        self._reading_up.note(of_soon, self.figures.assigned)

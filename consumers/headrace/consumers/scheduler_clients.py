@@ -33,7 +33,8 @@ class SchedulerClients:
         alone, and may leave all those of `soon`, which have most of the work, to one member.
         """
         # A partition that is new, or read again, waits for the answer to what was asked without it.
-        extra: dict[str, Any] = {"fetch.wait.max.ms": 25}
+        # All tiers are fetched at once by who takes them over, and most of them paused then.
+        extra: dict[str, Any] = {"fetch.wait.max.ms": 25, "fetch.max.bytes": 2_097_152}
         if self.kafka.group_protocol is Protocol.CONSUMER:
             extra["group.remote.assignor"] = "range"
         return make_consumer(
@@ -50,8 +51,12 @@ class SchedulerClients:
         return make_producer(self.kafka, self.producing)
 
     def transactional(self, transactional_id: str) -> Producer:
-        """Make a writer of hand-overs."""
-        return make_transactional_producer(self.kafka, self.producing, transactional_id)
+        """Make a writer of hand-overs: a thousand hops go in one request, not in dozens.
+
+        Nothing waits for the linger: whoever commits a transaction flushes first.
+        """
+        extra: dict[str, Any] = {"linger.ms": 100, "delivery.report.only.error": True}
+        return make_transactional_producer(self.kafka, self.producing, transactional_id, **extra)
 
     def peek(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Read what was committed without waiting for the end of a dead scheduler's transaction."""

@@ -11,9 +11,8 @@ from headrace.consumers.outcomes import ErrorInfo
 from headrace.consumers.records import Assignment, header_list
 from headrace.consumers.settled import HandOver, Settled
 from headrace.consumers.waiting import DelayedRecord
-from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.topology import Tier, Topology
-from headrace.schemas import headers
+from headrace.schemas import headers, waiting_headers
 from headrace.schemas.errors import InvalidHeadersError
 from headrace.schemas.headers import JobHeaders
 from headrace.schemas.ids import foreign_job_id
@@ -99,21 +98,25 @@ def read_delayed(
     """
     timestamp, found = message.timestamp()[1], header_list(message)
     try:
-        job = headers.decode(found, lane="", timestamp=timestamp)
-        begun = timestamp if tier.is_soon else max(timestamp, min(_hopped(found), now))
+        job_id, created, due, alike = waiting_headers.read(found, timestamp)
     except InvalidHeadersError as error:
         return Stray(message, assignment, str(error))
-    if job.lane not in lanes:
+    if alike.job.lane not in lanes:
         reason = (
-            f"its header {headers.LANE} is {job.lane!r}, which is no lane of this pipeline "
+            f"its header {headers.LANE} is {alike.job.lane!r}, which is no lane of this pipeline "
             f"({', '.join(sorted(lanes))})"
         )
+        job = headers.decode(found, lane="", timestamp=timestamp)
         return Stray(message, assignment, reason, job)
-    due = job.due if job.due is not None else timestamp
-    moves = due if tier.is_soon else min(due, begun + to_milliseconds(tier.wait))
-    return DelayedRecord(
-        job, tier, message.key(), message.value(), assignment, message.offset() or 0, due, moves
-    )
+    if due is None:
+        due = timestamp
+    moves = due
+    if not tier.is_soon:
+        moves = min(due, max(timestamp, min(_hopped(found), now)) + tier.wait_ms)
+    key, value, offset = message.key(), message.value(), message.offset() or 0
+    if key == job_id:
+        key = job_id  # one object for both
+    return DelayedRecord(job_id, created, alike, tier, key, value, assignment, offset, due, moves)
 
 
 def _hopped(found: Sequence[tuple[str, bytes | None]]) -> int:

@@ -81,10 +81,14 @@ class TiersDropping:
             self._drop(record, found[id(record)])
 
     def _verdict(self, record: DelayedRecord, now: int) -> Verdict | None:
-        job = record.job
-        if job.expires is not None and job.expires <= now:
+        alike = record.alike.job
+        if alike.expires is not None and alike.expires <= now:
             return JobState.EXPIRED, None
-        order = self._orders.drops(job) if self._orders.some else None
+        if not self._orders.some:
+            return None
+        if not self._orders.may_drop(record.job_id.decode(), alike.job_type, alike.supersedes):
+            return None
+        order = self._orders.drops(record.job)
         return None if order is None else (JobState.CANCELLED, order.why)
 
     def _drop(self, record: DelayedRecord, verdict: Verdict) -> None:

@@ -75,10 +75,14 @@ class TiersInHand:
         return self._heap.take_due(now, most)
 
     def take_waited(self, now: int, most: int) -> list[DelayedRecord]:
-        """Take up to `most` whose tier's time is over: they move on. Those first that wait longest."""
+        """Take up to `most` whose tier's time is over: they move on.
+
+        Those first that have least time left for it: what leaves a tier is due no sooner than a third
+        of its wait later.
+        """
         taken: list[DelayedRecord] = []
         over = [hand for hand in self._hands.values() if (hand.next_move() or now + 1) <= now]
-        for hand in sorted(over, key=lambda each: each.records[0].moves):
+        for hand in sorted(over, key=lambda each: each.latest()):
             taken += hand.take_over(now, most - len(taken))
         return taken
 

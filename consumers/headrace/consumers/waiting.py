@@ -5,14 +5,15 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
 
 from headrace.consumers.records import Assignment
 from headrace.pipeline.topology import Tier
+from headrace.schemas import waiting_headers
 from headrace.schemas.headers import JobHeaders
+from headrace.schemas.waiting_headers import Alike
 
-RECORD_OVERHEAD = 1_000
-"""Bytes that holding a record costs beside its payload and key (908 were measured)."""
+RECORD_OVERHEAD = 600
+"""Bytes that holding a record costs beside its payload and key: a quarter more than Python counts."""
 RESUME_SHARE = 0.8
 """Share of a bound in bytes below which a paused partition is read again: a pause discards what
 was prefetched, so it must not flicker."""
@@ -30,9 +31,14 @@ _SHORTLY = 1_000
 
 @dataclass(slots=True, eq=False)
 class DelayedRecord:
-    """One record of a delay tier. Times in epoch milliseconds."""
+    """One record of a delay tier. Times in epoch milliseconds.
 
-    job: JobHeaders
+    What it says of its job is kept as `waiting_headers` has it, since many of them wait.
+    """
+
+    job_id: bytes
+    created: bytes
+    alike: Alike
     tier: Tier
     key: bytes | None
     payload: bytes | None
@@ -50,13 +56,30 @@ class DelayedRecord:
         """Bytes of memory, roughly."""
         return len(self.payload or b"") + len(self.key or b"") + RECORD_OVERHEAD
 
+    @property
+    def job(self) -> JobHeaders:
+        """All that it says of its job: made anew each time."""
+        return waiting_headers.job_of(self.job_id, self.created, self.due, self.alike)
+
+    @property
+    def lane(self) -> str:
+        """The topic that it is released to."""
+        return self.alike.job.lane
+
+    def following(self) -> list[tuple[str, bytes | None]]:
+        """Give the headers of the record that is written from this one."""
+        return waiting_headers.following(self.job_id, self.created, self.due, self.alike)
+
+    def __lt__(self, other: "DelayedRecord") -> bool:
+        """Of those with one due time and offset, in two partitions, any may be the first."""
+        return False
+
 
 class DueHeap:
     """Records by due time. Those of closed assignments are dropped when they come up."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, DelayedRecord]] = []
-        self._numbers = count()
         self._last = 0
         """When the last one is due, at the latest."""
         self.bytes = 0
@@ -66,7 +89,7 @@ class DueHeap:
 
     def push(self, record: DelayedRecord) -> None:
         """Hold a record."""
-        heapq.heappush(self._heap, (record.due, next(self._numbers), record))
+        heapq.heappush(self._heap, (record.due, record.offset, record))
         self._last = max(self._last, record.due)
         self.bytes += record.size
 
@@ -102,8 +125,8 @@ class DueHeap:
         """Take out what is not to be waited for any more."""
         entries = [entry for entry in self._heap if wanted(entry[2])]
         if entries:
-            gone = {entry[1] for entry in entries}
-            self._heap = [entry for entry in self._heap if entry[1] not in gone]
+            gone = {id(entry[2]) for entry in entries}
+            self._heap = [entry for entry in self._heap if id(entry[2]) not in gone]
             heapq.heapify(self._heap)
             self.bytes -= sum(entry[2].size for entry in entries)
         return [record for _, _, record in entries if not record.assignment.closed]
@@ -130,6 +153,11 @@ class InHand:
     def next_move(self) -> int | None:
         """When the first one leaves its tier; None when nothing is held."""
         return self.records[0].moves if self.records else None
+
+    def latest(self) -> int:
+        """Until when the first one must have left its tier, so as not to be late; one is held."""
+        first = self.records[0]
+        return first.moves + first.tier.wait_ms // 3
 
     def is_enough(self, now: int, *, paused: bool) -> bool:
         """Whether its partition need not be read further; one that is paused, not yet again."""

@@ -1,11 +1,13 @@
 """Every topic and group name of a pipeline, and what each topic must be like."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
+from headrace.pipeline.durations import to_milliseconds
 from headrace.pipeline.queues import Lane, Queue
 
 
@@ -15,6 +17,12 @@ class Tier:
 
     name: str
     wait: timedelta
+    wait_ms: int = field(init=False, repr=False)
+    """The same in milliseconds."""
+
+    def __post_init__(self) -> None:
+        """Reckon it once: it is asked for each record that is read."""
+        object.__setattr__(self, "wait_ms", to_milliseconds(self.wait))
 
     @property
     def is_soon(self) -> bool:
@@ -22,15 +30,20 @@ class Tier:
         return self.name == "soon"
 
 
-SOON_HORIZON: Final = timedelta(seconds=30)
+SOON_HORIZON: Final = timedelta(seconds=10)
 """What is due within this goes to `soon` and waits in the scheduler's heap: so much is read again by
-the next owner, before it knows what is due."""
+the next owner, before it knows what is due. The records leave in another order than they came, and
+what one partition takes of them in this time must fit into a commit's map: some 18,000."""
 SOON: Final = Tier("soon", SOON_HORIZON)
 TIMED_TIERS: Final = (
     Tier("5s", timedelta(seconds=5)),
+    Tier("10s", timedelta(seconds=10)),
     Tier("20s", timedelta(seconds=20)),
+    Tier("30s", timedelta(seconds=30)),
     Tier("1m", timedelta(minutes=1)),
+    Tier("2m", timedelta(minutes=2)),
     Tier("5m", timedelta(minutes=5)),
+    Tier("10m", timedelta(minutes=10)),
     Tier("30m", timedelta(minutes=30)),
     Tier("2h", timedelta(hours=2)),
     Tier("8h", timedelta(hours=8)),
@@ -41,11 +54,10 @@ ARRIVAL: Final = timedelta(seconds=2)
 """A record's wait in a timed tier is over so long before it is due, at least: it is moved and read
 once more by then. Delays of exactly a tier's wait are common, and would be late by that."""
 LONGEST_WAIT: Final = TIMED_TIERS[-1].wait
-_ENTERED: Final = tuple(
-    ((tier.wait + max(ARRIVAL, tier.wait / 3)) // timedelta(milliseconds=1), tier)
-    for tier in reversed(TIMED_TIERS)
-)
-"""Each timed tier, and milliseconds that a record must have left to enter it: a third of its wait
+_ENTERED: Final = [
+    (tier.wait + max(ARRIVAL, tier.wait / 3)) // timedelta(milliseconds=1) for tier in TIMED_TIERS
+]
+"""Of each timed tier, milliseconds that a record must have left to enter it: a third of its wait
 more than that. What came in a burst wants to leave in one too, and nothing of it is due before that
 has been moved."""
 _SOON_MS: Final = SOON_HORIZON // timedelta(milliseconds=1)
@@ -61,7 +73,7 @@ def tier_for(remaining: int) -> Tier:
     """
     if remaining <= _SOON_MS:
         return SOON
-    return next(tier for least, tier in _ENTERED if least <= remaining)
+    return TIMED_TIERS[bisect_right(_ENTERED, remaining) - 1]
 
 
 @dataclass(frozen=True)

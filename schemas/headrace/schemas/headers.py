@@ -235,10 +235,9 @@ def decode(
     """
     given = list(headers) if headers else []
     try:
-        if _FEWEST <= len(given) <= _MOST and given[0][0] == ID and given[1][0] == TIME:
-            job = _read_as_submitted(given)
-            if job is not None:
-                return job
+        job = _read_as_submitted(given)
+        if job is not None:
+            return job
         found: dict[str, bytes | None] = dict(given)
         job_id = found.get(ID)
         job_type = found.get(TYPE)
@@ -253,8 +252,20 @@ def decode(
         raise InvalidHeadersError(f"a header of the record cannot be read: {error}") from error
 
 
-def _read_as_submitted(given: Sequence[tuple[str, bytes | None]]) -> JobHeaders | None:
-    """Read what a `Producer` of ours writes for a job, at most delayed: most records are that."""
+def as_submitted(
+    given: Sequence[tuple[str, bytes | None]],
+) -> tuple[bytes, bytes, int | None, JobHeaders] | None:
+    """Read as little as can be of what our `Producer` and scheduler write; most records are that.
+
+    Returns:
+        Id and time as they came, when it is due, and the one object that stands for what thousands
+        of records say alike, whose own id, time and due mean nothing. None for every other record.
+
+    Raises:
+        ValueError: A value cannot be read.
+    """
+    if not (_FEWEST <= len(given) <= _MOST and given[0][0] == ID and given[1][0] == TIME):
+        return None
     job_id, created, alike = given[0][1], given[1][1], _alike(tuple(given[2:_FEWEST]))
     if alike is None or not job_id or not created:
         return None
@@ -264,10 +275,17 @@ def _read_as_submitted(given: Sequence[tuple[str, bytes | None]]) -> JobHeaders 
             due = _number(value, MAX_TIME) if value else None
         elif name != HOPPED:
             return None
-    time = parse_time(created.decode())
+    return job_id, created, due, alike
+
+
+def _read_as_submitted(given: Sequence[tuple[str, bytes | None]]) -> JobHeaders | None:
+    found = as_submitted(given)
+    if found is None:
+        return None
+    job_id, created, due, alike = found
     shared: tuple[Any, ...] = alike
     between, after = shared[_AFTER_TIME:_OF_DUE], shared[_OF_DUE + 1 :]
-    mine = (job_id.decode(), alike.job_type, alike.source, time)
+    mine = (job_id.decode(), alike.job_type, alike.source, parse_time(created.decode()))
     return JobHeaders._make((*mine, *between, due, *after))
 
 

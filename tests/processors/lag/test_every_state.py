@@ -116,7 +116,7 @@ def settled(shop: Shop, reader: LagReader) -> None:
     def waits(report: LagReport) -> dict[str, int]:
         return {topic.topic: topic.messages for topic in report.topics if topic.messages}
 
-    expected = {default: 1, low: 1, shop.topic("delay.soon"): 1, shop.topic("delay.1m"): 1}
+    expected = {default: 1, low: 1, shop.topic("delay.soon"): 1, shop.topic("delay.2m"): 1}
     expected |= {shop.topic("delay.30m"): 1, shop.topic("default.dlq"): 1}
     eventually(lambda: waits(reader.read()), lambda found: found == expected, 60)
 
