@@ -51,12 +51,8 @@ class SchedulerClients:
         return make_producer(self.kafka, self.producing)
 
     def transactional(self, transactional_id: str) -> Producer:
-        """Make a writer of hand-overs: a thousand hops go in one request, not in dozens.
-
-        Nothing waits for the linger: whoever commits a transaction flushes first.
-        """
-        extra: dict[str, Any] = {"linger.ms": 100, "delivery.report.only.error": True}
-        return make_transactional_producer(self.kafka, self.producing, transactional_id, **extra)
+        """Make a writer of hand-overs."""
+        return make_transactional_producer(self.kafka, self.producing, transactional_id)
 
     def peek(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Read what was committed without waiting for the end of a dead scheduler's transaction."""
