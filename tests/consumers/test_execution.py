@@ -215,7 +215,7 @@ def test_a_job_that_is_due_now_runs() -> None:
 
 @pytest.mark.parametrize(
     ("wait", "tier"),
-    [(30, "soon"), (31, "20s"), (80, "1m"), (399, "1m"), (400, "5m"), (9_600, "2h"), (9**6, "24h")],
+    [(10, "soon"), (11, "5s"), (30, "20s"), (159, "1m"), (160, "2m"), (9_600, "2h"), (9**6, "24h")],
 )
 def test_a_wait_enters_the_largest_tier_that_is_over_well_in_time(wait: int, tier: str) -> None:
     handover, _, _ = handed_over(settled(good(due=NOW + wait * 1_000)))

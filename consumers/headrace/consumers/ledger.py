@@ -198,6 +198,8 @@ class PartitionLedger:
         finish out of order. No job that finishes takes it above `FULL_SHARE`. An upper bound:
         O(1) while that is below `FULL_SHARE`, then a closer one, O(running) once per change.
         """
+        if not self._running and self._restored is None:  # a scheduler asks all of its partitions
+            return self._fixed_bytes / MAX_BODY_BYTES
         span = self.span
         size = self._fixed_bytes + worst_case_bytes(self._unfinished, span)
         if size >= FULL_SHARE * MAX_BODY_BYTES and self._restored is None:

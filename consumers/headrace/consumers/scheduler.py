@@ -75,6 +75,8 @@ _POLL = _MUCH + 500
 """Records taken in one poll."""
 _SOON_ANSWERED = 0.002
 """Seconds that a poll waits at most while answers of the broker are expected."""
+_BREATH = 0.001
+"""Seconds that it waits at least: what falls due meanwhile goes together."""
 _STOP_BUDGET = 10.0
 """Seconds that a stop waits for releases that are on their way; far below any SIGTERM grace."""
 
@@ -261,7 +263,7 @@ class Scheduler:
         if self._recorder.waiting >= _HOPS_WAITING:
             return
         full = any(
-            owned.ledger.full and self._tiers[topic].is_soon
+            self._tiers[topic].is_soon and owned.ledger.full
             for (topic, _), owned in self.partitions.owned.items()
         )
         for record in self._in_hand.take_spilled(now, ledger_full=full):
@@ -291,7 +293,7 @@ class Scheduler:
         upcoming = self._in_hand.next_move() if hopping else self._in_hand.next_due()
         if upcoming is None or self._reading_up.goes_on:
             return longest
-        return min(longest, max(0.0, upcoming / 1000 - time.time()))
+        return min(longest, max(_BREATH, upcoming / 1000 - time.time()))
 
     @property
     def _awaits_answers(self) -> bool:
