@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from headrace.pipeline.errors import KafkaUnavailableError
+from headrace.pipeline.topology import TIERS
 from headrace.processors.workers import SeenProcess, Standing, WorkerReader, WorkerView
 from headrace.schemas.states import JobState
 from tests.guarantees.conftest import new_stage
@@ -134,7 +135,7 @@ def test_jobs_run_and_a_worker_stops_well_without_the_topic_for_heartbeats(stage
 
 def test_a_scheduler_tells_which_delay_tiers_it_reads(stage: Stage, reader: WorkerReader) -> None:
     with stage.scheduler():
-        wait_until("it owns every tier", lambda: _shares(reader.read()) == [9])
+        wait_until("it owns every tier", lambda: _shares(reader.read()) == [len(TIERS)])
         (found,) = reader.read().alive
         assert (found.beat.role, found.beat.slots) == ("scheduler", ())
         assert {topic.topic for topic in found.beat.served} >= {stage.topic("delay.soon")}
