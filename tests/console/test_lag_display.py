@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from headrace.console.commands.lag_display import Details, notes, screen, tables
+from headrace.pipeline.topology import TIERS
 from headrace.processors.lag.groups import Group
 from headrace.processors.lag.observing import Observer
 from headrace.processors.lag.report import LagReport
@@ -58,9 +59,9 @@ def test_details_choose_the_rows_of_partitions() -> None:
     def rows(details: Details) -> int:
         return sum(len(found) for _, found in tables(report, details))
 
-    assert rows(Details(totals=True)) == 2 + 9 + 2 + 3
+    assert rows(Details(totals=True)) == 2 + len(TIERS) + 2 + 3
     assert rows(Details()) == rows(Details(totals=True)) + 4 + 2 + 2
-    assert rows(Details(every_partition=True)) == rows(Details(totals=True)) + 4 + 9 + 2
+    assert rows(Details(every_partition=True)) == rows(Details(totals=True)) + 4 + len(TIERS) + 2
 
 
 def test_notes_say_where_something_is_wrong() -> None:
