@@ -38,7 +38,7 @@ class Held:
             DelayedRecord(
                 found.job_id,
                 found.created,
-                found.alike,
+                waiting_headers.Alike(found.alike.job),
                 tier,
                 b"",
                 bytes(max(0, size - RECORD_OVERHEAD)),

@@ -73,6 +73,21 @@ def test_thousands_of_records_share_what_they_say_alike() -> None:
     assert one.alike.following is two.alike.following
 
 
+def test_what_a_record_says_alone_counts_as_its_memory() -> None:
+    past = headers.PastAttempt(1, 5, "ValueError", "x" * 400)
+    job = headers.decode(SUBMITTED, lane="", timestamp=5)
+    alone = waiting_headers.of_job(job._replace(history=(past, past))).alike
+    assert waiting_headers.read(SUBMITTED, timestamp=5).alike.bytes == 0
+    assert alone.bytes > 2 * 400
+
+
+@pytest.mark.parametrize("history", [b"[1]", b"[{}]", b'{"a":1}', b"[" * 100_000])
+def test_a_history_that_no_one_can_read_is_refused_in_any_place(history: bytes) -> None:
+    found = [*SUBMITTED[:8], (headers.HISTORY, history)]
+    with pytest.raises(InvalidHeadersError):
+        waiting_headers.read(found, timestamp=5)
+
+
 def test_a_record_without_a_time_keeps_that_of_its_first_append() -> None:
     read = waiting_headers.read([each for each in SUBMITTED if each[1] != TIME], timestamp=5)
     assert said(moved(read)).created == 5

@@ -45,7 +45,7 @@ class HandOverResult:
 
 
 class HandOvers:
-    """The transactional writer of one lane thread. Owned by that thread.
+    """The transactional writer of one lane: used by one thread at a time, the lane's or its hand-over's.
 
     Args:
         make_producer: Makes a transactional producer; called when first needed, and again after

@@ -380,6 +380,8 @@ class Member:
 
     def _give_up(self, places: Sequence[Place]) -> None:
         commits = self._recorder.commits
+        # First: while it is under way its partitions could not be told how far jobs may be started.
+        self._recorder.await_hand_over()
         commits.suspend()
         try:
             self._owner.drain(places)

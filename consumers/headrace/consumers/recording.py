@@ -323,8 +323,8 @@ class Recorder:
 
     def _take_end(self, under_way: _UnderWay) -> None:
         """Take how a transaction has ended; waits until it has."""
-        result, ended = under_way.end.result()
         self._under_way = None
+        result, ended = under_way.end.result()
         if result.end is End.COMMITTED:
             self.commits.confirm(under_way.began)
         took = ended - under_way.began

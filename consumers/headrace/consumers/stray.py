@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from confluent_kafka import Message
 
@@ -18,6 +19,9 @@ from headrace.schemas.headers import JobHeaders
 from headrace.schemas.ids import foreign_job_id
 from headrace.schemas.states import DeadReason, JobState
 from headrace.schemas.transitions import NOWHERE, Transition
+
+_LONGEST_TIME: Final = 15
+"""Digits of a time in epoch milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,9 @@ def _hopped(found: Sequence[tuple[str, bytes | None]]) -> int:
     once, and the record would go round without a pause.
     """
     name, value = found[-1] if found else ("", None)
-    return int(value) if name == headers.HOPPED and value and value.isdigit() else 0
+    if name != headers.HOPPED or not value or not value.isdigit() or len(value) > _LONGEST_TIME:
+        return 0
+    return int(value)
 
 
 def _no_job(where: dead_letters.Place, appended: int) -> JobHeaders:

@@ -54,7 +54,8 @@ class DelayedRecord:
     @property
     def size(self) -> int:
         """Bytes of memory, roughly."""
-        return len(self.payload or b"") + len(self.key or b"") + RECORD_OVERHEAD
+        own = len(self.payload or b"") + len(self.key or b"") + self.alike.bytes
+        return own + RECORD_OVERHEAD
 
     @property
     def job(self) -> JobHeaders:

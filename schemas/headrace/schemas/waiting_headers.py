@@ -13,19 +13,24 @@ from headrace.schemas import headers
 from headrace.schemas.errors import InvalidHeadersError
 from headrace.schemas.headers import DUE, ID, TIME, JobHeaders, format_time, parse_time
 
+_OF_JOB, _OF_PAST, _OF_OTHER = 450, 400, 150
+"""Bytes of memory, roughly: of a job's headers, of a past attempt, of a header that is not ours."""
+
 
 class Alike:
     """What records say alike: all but id, time and due.
 
     Attributes:
         job: What it says; its id, time and due are of no one.
+        bytes: Of memory, roughly, that they cost each record: 0 if many share them.
         following: The headers of a record that is written from such a one: a step further.
     """
 
-    __slots__ = ("_following", "job")
+    __slots__ = ("_following", "bytes", "job")
 
-    def __init__(self, job: JobHeaders) -> None:
+    def __init__(self, job: JobHeaders, own: int = 0) -> None:
         self.job = job
+        self.bytes = own
         self._following: tuple[tuple[str, bytes | None], ...] | None = None
 
     @property
@@ -69,7 +74,7 @@ def read(found: Sequence[tuple[str, bytes | None]], timestamp: int) -> WaitingHe
             job_id, created, due, alike = usual
             _check(job_id, created)
             return WaitingHeaders(job_id, created, due, _one_for_all(alike))
-    except (ValueError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidHeadersError(f"a header of the record cannot be read: {error}") from error
     return of_job(headers.decode(found, lane="", timestamp=timestamp))
 
@@ -77,7 +82,13 @@ def read(found: Sequence[tuple[str, bytes | None]], timestamp: int) -> WaitingHe
 def of_job(job: JobHeaders) -> WaitingHeaders:
     """Give what a job's headers say."""
     created = format_time(job.created).encode()
-    return WaitingHeaders(job.job_id.encode(), created, job.due, Alike(job))
+    return WaitingHeaders(job.job_id.encode(), created, job.due, Alike(job, _own_bytes(job)))
+
+
+def _own_bytes(job: JobHeaders) -> int:
+    """Say roughly what headers cost that a record has for itself."""
+    history = sum(_OF_PAST + len(past.error_message) for past in job.history)
+    return _OF_JOB + history + sum(_OF_OTHER + len(value or b"") for _, value in job.extra)
 
 
 def job_of(job_id: bytes, created: bytes, due: int, alike: Alike) -> JobHeaders:
