@@ -77,8 +77,8 @@ def test_what_a_record_says_alone_counts_as_its_memory() -> None:
     past = headers.PastAttempt(1, 5, "ValueError", "x" * 400)
     job = headers.decode(SUBMITTED, lane="", timestamp=5)
     alone = waiting_headers.of_job(job._replace(history=(past, past))).alike
-    assert waiting_headers.read(SUBMITTED, timestamp=5).alike.bytes == 0
-    assert alone.bytes > 2 * 400
+    assert waiting_headers.read(SUBMITTED, timestamp=5).alike.own == 0
+    assert alone.own > 2 * 400
 
 
 @pytest.mark.parametrize("history", [b"[1]", b"[{}]", b'{"a":1}', b"[" * 100_000])

@@ -54,7 +54,7 @@ class DelayedRecord:
     @property
     def size(self) -> int:
         """Bytes of memory, roughly."""
-        own = len(self.payload or b"") + len(self.key or b"") + self.alike.bytes
+        own = len(self.payload or b"") + len(self.key or b"") + self.alike.own
         return own + RECORD_OVERHEAD
 
     @property

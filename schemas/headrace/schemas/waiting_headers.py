@@ -22,15 +22,15 @@ class Alike:
 
     Attributes:
         job: What it says; its id, time and due are of no one.
-        bytes: Of memory, roughly, that they cost each record: 0 if many share them.
+        own: Bytes of memory, roughly, that they cost each record: 0 if many share them.
         following: The headers of a record that is written from such a one: a step further.
     """
 
-    __slots__ = ("_following", "bytes", "job")
+    __slots__ = ("_following", "job", "own")
 
     def __init__(self, job: JobHeaders, own: int = 0) -> None:
         self.job = job
-        self.bytes = own
+        self.own = own
         self._following: tuple[tuple[str, bytes | None], ...] | None = None
 
     @property
